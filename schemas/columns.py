@@ -1,0 +1,91 @@
+"""The struct column each stage adds, by stage name. Scores are in [0, 1] and mean more of the column's name."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCORE = pa.float32()
+
+
+def _doc(text: str) -> dict[str, str]:
+    return {"doc": text}
+
+
+CLEAN_TEXT = pa.struct(
+    [
+        pa.field("text", pa.string(), metadata=_doc("the text with entities, mojibake and invisible marks resolved")),
+        pa.field("changed", pa.bool_(), metadata=_doc("true when it differs from `text`")),
+    ]
+)
+
+LANGUAGE = pa.struct(
+    [
+        pa.field("lang", pa.string(), metadata=_doc("BCP 47; `und` when it cannot be told")),
+        pa.field("confidence", SCORE, metadata=_doc("probability of `lang`; of the best guess when `und`")),
+    ]
+)
+
+QUALITY = pa.struct(
+    [
+        pa.field("score", SCORE, metadata=_doc("trained: reads like something a person meant to say well")),
+        pa.field("readable_chars", pa.int32(), metadata=_doc("letters and digits outside links, mentions, hashtags")),
+        pa.field("words", pa.int32(), metadata=_doc("words outside links, mentions, hashtags; CJK counts characters")),
+        pa.field("hashtag_share", SCORE, metadata=_doc("share of non-space characters inside hashtags")),
+        pa.field("mention_share", SCORE, metadata=_doc("share of non-space characters inside mentions")),
+        pa.field("link_share", SCORE, metadata=_doc("share of non-space characters inside links")),
+        pa.field("emoji_share", SCORE, metadata=_doc("share of non-space characters that are emoji")),
+        pa.field(
+            "upper_share", SCORE, metadata=_doc("share of cased letters that are capitals; null in caseless text")
+        ),
+        pa.field(
+            "repetition", SCORE, metadata=_doc("share of words that repeat, or of the longest run of one character")
+        ),
+        pa.field("entropy", SCORE, metadata=_doc("bits per readable character, case folded")),
+        pa.field("template", pa.bool_(), metadata=_doc("has the fixed shape of an automatic post")),
+    ]
+)
+
+SPAM = pa.struct([pa.field("score", SCORE, metadata=_doc("probability of spam"))])
+TOXICITY = pa.struct([pa.field("score", SCORE, metadata=_doc("probability of abuse; null outside its languages"))])
+AI_TEXT = pa.struct(
+    [pa.field("score", SCORE, metadata=_doc("probability of machine-written text, from the post alone"))]
+)
+
+PII_SPAN = pa.struct(
+    [
+        pa.field("kind", pa.string(), metadata=_doc("email, phone, card, iban, ip, national_id")),
+        pa.field("start", pa.int32(), metadata=_doc("first character in clean_text.text, from 0")),
+        pa.field("end", pa.int32(), metadata=_doc("one past the last character")),
+    ]
+)
+PII = pa.struct(
+    [
+        pa.field("spans", pa.list_(PII_SPAN), metadata=_doc("what was found, in order, never overlapping")),
+        pa.field("redacted", pa.string(), metadata=_doc("clean_text.text with each span replaced by its placeholder")),
+    ]
+)
+
+SKETCH = pa.struct(
+    [
+        pa.field("fingerprint", pa.int64(), metadata=_doc("hash of the normalised text: equal for exact duplicates")),
+        pa.field("bands", pa.list_(pa.int64()), metadata=_doc("one key per MinHash band; null when nothing is left")),
+        pa.field("signature", pa.binary(), metadata=_doc("lowest byte of each MinHash value, to estimate Jaccard")),
+    ]
+)
+
+DUPLICATES = pa.struct(
+    [
+        pa.field("kind", pa.string(), metadata=_doc("exact, near, repost, repeated_id, superseded; null when first")),
+        pa.field("cluster_size", pa.int64(), metadata=_doc("posts that share this post's original, itself counted")),
+        pa.field("cluster_authors", pa.int64(), metadata=_doc("distinct authors among them")),
+        pa.field("deleted", pa.bool_(), metadata=_doc("a tombstone of the run names the post or its author")),
+    ]
+)
+"""What the duplicates step says of a post; `duplicate_of` stands beside it as a column of its own."""
+
+VERDICT = pa.struct(
+    [
+        pa.field("keep", pa.bool_(), metadata=_doc("true when no reason speaks against the post")),
+        pa.field("reasons", pa.list_(pa.string()), metadata=_doc("names from schemas.reasons.Reason, in its order")),
+    ]
+)

@@ -1,0 +1,90 @@
+"""The whole configuration of a run: frozen, typed, unknown keys refused with the nearest legal one named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import ConfigError, nearest
+
+Format = Literal["auto", "canonical", "x-v2", "x-v1", "jetstream", "mastodon", "reddit"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputConfig(_Section):
+    """How raw files are read."""
+
+    format: Format = "auto"
+    max_record_bytes: int = Field(default=1 << 20, gt=0)  # a longer record is no post: quarantined
+    split_bytes: int = Field(default=32 << 20, gt=0)  # work unit of one task, in bytes of raw input
+    split_rows: int = Field(default=50_000, gt=0)  # the same for Parquet, in rows
+    batch_rows: int = Field(default=8192, gt=0)  # rows handed to the stages at once
+
+
+class DuplicatesConfig(_Section):
+    """What counts as a duplicate; the sketch itself is configured under stages.sketch."""
+
+    threshold: float = Field(default=0.7, gt=0, le=1)  # estimated Jaccard
+    horizon_days: int = Field(default=7, gt=0)  # how far back an original may lie
+
+
+class TokensConfig(_Section):
+    """How kept posts become token shards."""
+
+    tokenizer: str = "default"  # or a path: tokenizer.json, SentencePiece .model, .tiktoken
+    shard_tokens: int = Field(default=16_000_000, gt=0)  # upper bound of one shard
+
+
+class SparkConfig(_Section):
+    """Settings swarmfeed passes to Spark when it starts the session itself."""
+
+    master: str = "local[*]"
+    driver_memory: str = "2g"
+    shuffle_partitions: int | None = None  # twice the cores when unset
+
+
+class Config(_Section):
+    """Everything a run depends on besides its input and its code."""
+
+    input: InputConfig = InputConfig()
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)  # each stage checks its own keys
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+    tokens: TokensConfig = TokensConfig()
+    spark: SparkConfig = SparkConfig()
+    error_budget: float = Field(default=0.001, ge=0, le=1)  # share of rows whose stage may fail
+
+    @classmethod
+    def parse(cls, data: object, where: str = "config") -> Config:
+        """Check plain data (from YAML, JSON or --set) and freeze it; raise ConfigError naming key and file."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = [str(part) for part in first["loc"]]
+            key = ".".join(path) or "top level"
+            if first["type"] == "extra_forbidden":
+                hint = nearest(path[-1], _legal_keys(path[:-1]))
+                raise ConfigError(f"{where}: unknown key '{key}': {hint}") from None
+            raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
+
+    def hash(self) -> str:
+        """Return 16 hex digits of the sha256 of everything that can change a result (how work is cut up cannot)."""
+        cut = {"spark": True, "input": {"split_bytes", "split_rows", "batch_rows"}}
+        data = self.model_dump(mode="json", exclude=cut)
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _legal_keys(path: list[str]) -> list[str]:
+    section: type[BaseModel] = Config
+    for part in path:
+        annotation = section.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        section = annotation
+    return list(section.model_fields)

@@ -1,0 +1,74 @@
+"""Documents, token shards and the manifest of a token set."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from schemas.post import TIME
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("document_id", pa.string(), nullable=False, metadata={"doc": "id of the post or conversation"}),
+        pa.field("text", pa.string(), nullable=False, metadata={"doc": "rendered text, personal data redacted"}),
+        pa.field("post_ids", pa.list_(pa.string()), nullable=False, metadata={"doc": "posts it was made of, in order"}),
+        pa.field("author_count", pa.int32(), metadata={"doc": "distinct authors"}),
+        pa.field("language", pa.string(), metadata={"doc": "BCP 47, `und` when it could not be told"}),
+        pa.field("domain", pa.string(), metadata={"doc": "platform or collection"}),
+        pa.field("created_at", TIME, metadata={"doc": "time of its newest post"}),
+    ]
+)
+"""What becomes a training sequence: one post, or one conversation."""
+
+TOKEN_SHARD = pa.schema(
+    [
+        pa.field("document_id", pa.string(), nullable=False, metadata={"doc": "the document these tokens spell"}),
+        pa.field("tokens", pa.list_(pa.int32()), nullable=False, metadata={"doc": "token ids; one row, one document"}),
+        pa.field("post_ids", pa.list_(pa.string()), nullable=False, metadata={"doc": "posts inside, for deletions"}),
+        pa.field("language", pa.string(), metadata={"doc": "BCP 47"}),
+        pa.field("created_at", TIME, metadata={"doc": "time of its newest post"}),
+    ]
+)
+"""One row per document: row boundaries are document boundaries."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shard(_Part):
+    """One file of a token set."""
+
+    file: str
+    sha256: str
+    bytes: int
+    documents: int
+    tokens: int
+
+
+class TokenizerCard(_Part):
+    """Which tokenizer the ids belong to."""
+
+    name: str
+    sha256: str
+    vocabulary: int
+
+
+class Manifest(_Part):
+    """The contents of one immutable version of a member's token set."""
+
+    schema_version: int = 1
+    member: str
+    version: str
+    documents: int
+    tokens: int
+    shards: tuple[Shard, ...]
+    tokenizer: TokenizerCard
+    languages: dict[str, int]  # tokens by language
+    first_created_at: datetime | None
+    last_created_at: datetime | None
+    config_hash: str
+    models: dict[str, str]  # sha256 by stage
+    swarmfeed_version: str
