@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
+
+from pipelines.session import start
+from schemas.config import SparkConfig
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +25,11 @@ def real_data(request: pytest.FixtureRequest) -> Path:
     if not (folder / "posts").is_dir():
         pytest.skip(f"no real posts at {folder}: give --real-data DIR")
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One local Spark for the whole suite: two threads, small shuffles, no UI."""
+    session = start(SparkConfig(master="local[2]", driver_memory="1g", shuffle_partitions=4))
+    yield session
+    session.stop()

@@ -1,0 +1,1 @@
+"""Thin entry points: the `swarmfeed` command and the files that spark-submit takes."""

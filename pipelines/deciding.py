@@ -1,0 +1,169 @@
+"""The second half of a step, on executors: take a staged part and its duplicates, decide, write tables and tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from filters.stage import Stage
+from pipelines.staging import ROW, add_counts
+from pipelines.tables import DataFile, DataFileWriter, posts_schema
+from pipelines.token_sets import ShardSummary, write_shards
+from pipelines.tokenizers import Tokenizer
+from schemas.columns import DUPLICATES
+from schemas.tokens import DOCUMENT
+
+BATCH_ROWS = 8192
+DELETED_COLUMNS = ("text", "extra")  # what a deleted post loses besides its stage columns
+
+
+@dataclass(frozen=True)
+class DecisionPlan:
+    """What an executor needs to finish a part: every stage (the verdict last), the tokenizer and where to write."""
+
+    stages: tuple[Stage, ...]
+    tokenizer: Tokenizer
+    staging: str
+    token_set: str  # folder of the set's shards, inside the staging folder
+    shard_tokens: int
+    epoch: int
+
+
+@dataclass
+class DecidedPart:
+    """What became of a staged part. Counts are posts."""
+
+    part: int
+    kept: int = 0
+    rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    languages: dict[str, int] = field(default_factory=dict)  # kept posts by language
+    kinds: dict[str, int] = field(default_factory=dict)  # duplicates by kind
+    files: list[DataFile] = field(default_factory=list)
+    shards: list[ShardSummary] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the summary as JSON."""
+        return json.dumps({**asdict(self), "shards": [shard.to_json() for shard in self.shards]})
+
+    @classmethod
+    def from_json(cls, text: str) -> DecidedPart:
+        """Read a summary written by `to_json`."""
+        data = json.loads(text)
+        data["files"] = [DataFile(**file) for file in data["files"]]
+        data["shards"] = [ShardSummary.from_json(shard) for shard in data["shards"]]
+        return cls(**data)
+
+
+def decide_part(part: int, staged: str, decisions: pa.Table, plan: DecisionPlan) -> DecidedPart:
+    """Decide every post of a staged part and write the kept and the rejected ones, documents and token shards.
+
+    `decisions` has the columns of duplicates.DECISION and `deleted` for the rows of which there is something to say.
+    """
+    posts = pq.read_table(Path(plan.staging) / staged)
+    posts = _with_duplicates(posts, decisions).sort_by([("created_at", "ascending"), ("id", "ascending")])
+    root = Path(plan.staging)
+    schema = posts_schema(plan.stages)
+    summary = DecidedPart(part)
+    writers = {route: DataFileWriter(root, "posts", schema, {"route": route}) for route in ("kept", "rejected")}
+    documents = DataFileWriter(root, "documents", DOCUMENT)
+
+    def kept_documents() -> Iterator[pa.RecordBatch]:
+        for batch in posts.to_batches(max_chunksize=BATCH_ROWS):
+            decided = _decide(batch, plan)
+            keep = pc.struct_field(decided.column("verdict"), "keep")
+            kept, rejected = decided.filter(keep), decided.filter(pc.invert(keep))
+            writers["kept"].write(kept)
+            writers["rejected"].write(rejected)
+            _count(summary, kept, rejected)
+            rendered = _render(kept)
+            documents.write(rendered)
+            yield rendered
+
+    with writers["kept"], writers["rejected"], documents:
+        summary.shards = write_shards(
+            kept_documents(), plan.tokenizer, Path(plan.token_set), f"{part:06d}", plan.shard_tokens
+        )
+    written = [writer.finish() for writer in (*writers.values(), documents)]
+    summary.files = [file for file in written if file is not None]
+    return summary
+
+
+def _with_duplicates(posts: pa.Table, decisions: pa.Table) -> pa.Table:
+    """Set `duplicate_of` and the `duplicates` struct of each row from its decisions."""
+    rows = posts.num_rows
+    position = decisions.column("row").to_numpy()
+    speaks = decisions.column("cluster_size").is_valid().to_numpy()
+    where = np.full(rows, -1, np.int64)
+    where[position[speaks]] = np.flatnonzero(speaks)
+    deleted = np.zeros(rows, bool)
+    deleted[position[~speaks]] = True
+    index = pa.array(where, mask=where < 0)
+    alone = pa.repeat(pa.scalar(1, pa.int64()), rows)
+    known_author = posts.column("author_id").is_valid().cast(pa.int64()).combine_chunks()
+    struct = pa.StructArray.from_arrays(
+        [
+            decisions.column("kind").take(index).combine_chunks(),
+            pc.coalesce(decisions.column("cluster_size").take(index).combine_chunks(), alone),
+            pc.coalesce(decisions.column("cluster_authors").take(index).combine_chunks(), known_author),
+            pa.array(deleted),
+        ],
+        fields=list(DUPLICATES),
+    )
+    posts = posts.append_column("duplicate_of", decisions.column("duplicate_of").take(index))
+    return posts.append_column(pa.field("duplicates", DUPLICATES), struct)
+
+
+def _decide(batch: pa.RecordBatch, plan: DecisionPlan) -> pa.RecordBatch:
+    verdict = plan.stages[-1]
+    batch = batch.append_column(pa.field(verdict.name, verdict.output), verdict(batch.select(list(verdict.reads))))
+    deleted = pc.struct_field(batch.column("duplicates"), "deleted")
+    if deleted.true_count:
+        batch = _blank(batch, deleted, plan.stages[:-1])
+    epoch = pa.repeat(pa.scalar(plan.epoch, pa.int64()), batch.num_rows)
+    return batch.drop_columns(ROW.names).append_column("epoch", epoch)
+
+
+def _blank(batch: pa.RecordBatch, deleted: pa.BooleanArray, stages: tuple[Stage, ...]) -> pa.RecordBatch:
+    """Take the text of deleted posts, and all that was read off it, out of the row that remembers them."""
+    for name in (*DELETED_COLUMNS, *(stage.name for stage in stages)):
+        place = batch.schema.get_field_index(name)
+        column = batch.column(name)
+        gone = pa.scalar("", pa.string()) if name == "text" else pa.scalar(None, column.type)
+        index = pa.array(np.arange(len(column)), mask=deleted.to_numpy(zero_copy_only=False))
+        blank = pc.fill_null(column.take(index), gone) if name == "text" else column.take(index)
+        batch = batch.set_column(place, batch.schema.field(place), blank)
+    return batch
+
+
+def _render(kept: pa.RecordBatch) -> pa.RecordBatch:
+    """Make one document of each kept post: its redacted text."""
+    ids = kept.column("id")
+    rows = len(ids)
+    post_ids = pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32)), ids)
+    columns: list[pa.Array] = [
+        ids,
+        pc.struct_field(kept.column("pii"), "redacted"),
+        post_ids,
+        kept.column("author_id").is_valid().cast(pa.int32()),
+        pc.struct_field(kept.column("language"), "lang"),
+        kept.column("source"),
+        kept.column("created_at"),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=DOCUMENT)
+
+
+def _count(summary: DecidedPart, kept: pa.RecordBatch, rejected: pa.RecordBatch) -> None:
+    summary.kept += kept.num_rows
+    summary.rejected += rejected.num_rows
+    reasons = pc.list_flatten(pc.struct_field(rejected.column("verdict"), "reasons"))
+    summary.reasons = add_counts(summary.reasons, reasons)
+    summary.languages = add_counts(summary.languages, pc.struct_field(kept.column("language"), "lang"))
+    summary.kinds = add_counts(summary.kinds, pc.struct_field(rejected.column("duplicates"), "kind").drop_null())

@@ -1,0 +1,111 @@
+"""The batch job: plan the input, take one step over it, publish tables, token set and report."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+import filters
+from filters.stage import configure
+from pipelines import failures, report, session, summary, tables, token_sets
+from pipelines.ledger import EpochRecord, claim, publish
+from pipelines.progress import Watch
+from pipelines.sources import Split, plan_splits, read_split
+from pipelines.step import Intake, Part, Workshop, step
+from pipelines.tokenizers import load_tokenizer
+from schemas.config import Config
+from schemas.errors import ConfigError
+from schemas.version import VERSION
+
+MEMBER = "default"  # the token set of a run without a swarm file
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for: the input files or folders, where the result goes, and the configuration."""
+
+    inputs: tuple[str, ...]
+    out: Path
+    config: Config
+
+
+def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
+    """Curate the input into the output folder as its next epoch and return what report.json says.
+
+    Raises ConfigError when the call is wrong or the input was curated into this folder before, SetupError when the
+    machine lacks something, RunError when the run failed; in each case the folder shows what it showed before.
+    """
+    began = time.monotonic()
+    config = order.config
+    stages = configure(filters.STAGES, config.stages)
+    tokenizer = load_tokenizer(config.tokens.tokenizer)
+    splits = plan_splits(order.inputs, config.input)
+    schemas = tables.table_schemas(stages)
+    with claim(order.out, schemas) as staging, failures.explained():
+        identity = input_identity(splits)
+        epoch = next_epoch(order.out, identity)
+        spark = session.start(config.spark)
+        shop = Workshop(spark, config, stages, tokenizer, order.out, staging)
+        started = time.monotonic()
+        with (watch or Watch()).over(spark):
+            result = step(intake(spark, splits, config), shop, epoch, token_sets.next_version(order.out, MEMBER))
+        totals = summary.summarise(result, shop)
+        record = EpochRecord(
+            epoch=epoch,
+            at=datetime.now(UTC),
+            metadata={
+                "swarmfeed.epoch": str(epoch),
+                "swarmfeed.input": identity,
+                "swarmfeed.config": totals["config_hash"],
+                "swarmfeed.version": VERSION,
+            },
+            files=tuple(file for part in (*result.staged, *result.decided) for file in part.files),
+            folders=(result.token_set,) if totals["tokens"]["kept"] else (),
+        )
+        publish(order.out, record, schemas)
+        seconds = time.monotonic() - started
+    totals["seconds"] = round(seconds, 3)
+    totals["startup_seconds"] = round(started - began, 3)
+    totals["posts_per_second"] = round(totals["posts"]["read"] / seconds, 1)
+    return report.write(order.out, totals)
+
+
+def intake(spark: SparkSession, splits: Sequence[Split], config: Config) -> Intake:
+    """Make one partition of each split: executors read the files themselves, the JVM never sees a text."""
+
+    def parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Part]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                split = splits[number]
+                yield number, split.path, read_split(split, config.input)
+
+    return Intake(spark.range(0, len(splits), 1, max(1, len(splits))), parts)
+
+
+def input_identity(splits: Sequence[Split]) -> str:
+    """Return a digest of which files these are and whether they changed: path, size and time of change."""
+    digest = hashlib.sha256()
+    for path in sorted({split.path for split in splits}):
+        status = Path(path).stat()
+        digest.update(f"{Path(path).resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def next_epoch(out: Path, identity: str) -> int:
+    """Return the number of the next epoch; raise ConfigError when this input is in the folder already."""
+    done = tables.epochs(out)
+    for entry in done:
+        if entry["swarmfeed.input"] == identity:
+            raise ConfigError(
+                f"--out {out}: this input was curated there already, as epoch {entry['swarmfeed.epoch']}; "
+                "choose another --out to curate it again"
+            )
+    return int(done[-1]["swarmfeed.epoch"]) + 1 if done else 0

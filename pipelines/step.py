@@ -1,0 +1,157 @@
+"""One bounded step over posts: annotate, find duplicates, decide, write. A batch run is one; a stream is many.
+
+    stage      executors read their part, run the record stages over it, write a staged Parquet file
+    duplicates Spark compares keys and sketches, read by column from the staged files
+    decide     executors take a staged part and its duplicates, give the verdict, write tables and tokens
+
+Nothing a step writes can be seen until its record is published (see pipelines.ledger).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from filters.stage import Stage
+from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
+from pipelines.duplicates import DECISION, Corpus, find_deleted, find_duplicates, rank_posts
+from pipelines.sources import Records
+from pipelines.staging import StagedPart, Workplan, stage_part
+from pipelines.tables import table_files
+from pipelines.tokenizers import Tokenizer
+from schemas.config import Config
+from schemas.errors import RunError
+
+Part = tuple[int, str, Iterator[Records]]  # number, origin, what it yields
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The raw input of a step: a frame whose partitions `parts` turns, on executors, into numbered parts."""
+
+    frame: DataFrame
+    parts: Callable[[Iterator[pa.RecordBatch]], Iterator[Part]]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a step works with; `stages` ends with the verdict, `staging` mirrors `root`."""
+
+    spark: SparkSession
+    config: Config
+    stages: tuple[Stage, ...]
+    tokenizer: Tokenizer
+    root: Path
+    staging: Path
+
+
+@dataclass
+class StepResult:
+    """What a step did, part by part, and how long each half took in seconds."""
+
+    epoch: int
+    token_set: str
+    staged: list[StagedPart] = field(default_factory=list)
+    decided: list[DecidedPart] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResult:
+    """Take the whole input of one epoch through every stage; `token_set` is its folder below the output folder.
+
+    Raises RunError when more rows than the error budget allows made a stage fail.
+    """
+    result = StepResult(epoch, token_set)
+    started = time.monotonic()
+    result.staged = _stage(intake, shop)
+    _check_budget(result.staged, shop.config.error_budget)
+    result.seconds["stage"] = time.monotonic() - started
+    (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
+    if any(part.posts for part in result.staged):
+        started = time.monotonic()
+        decisions = _compare(result.staged, shop, epoch)
+        result.seconds["duplicates"] = time.monotonic() - started
+        started = time.monotonic()
+        result.decided = _decide(decisions, result, shop)
+        result.seconds["decide"] = time.monotonic() - started
+    return result
+
+
+def _stage(intake: Intake, shop: Workshop) -> list[StagedPart]:
+    plan = Workplan(shop.stages[:-1], str(shop.staging))
+    parts = intake.parts
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number, origin, records in parts(batches):
+            yield pa.RecordBatch.from_pydict({"summary": [stage_part(number, origin, records, plan).to_json()]})
+
+    rows = intake.frame.mapInArrow(work, "summary string").collect()
+    return sorted((StagedPart.from_json(row.summary) for row in rows), key=lambda part: part.part)
+
+
+def _check_budget(staged: list[StagedPart], budget: float) -> None:
+    failed = sum(part.stage_failures for part in staged)
+    rows = failed + sum(part.posts for part in staged)
+    if failed > budget * rows:
+        raise RunError(
+            f"stages failed on {failed} of {rows} posts, more than error_budget = {budget:g} allows: "
+            "this looks like a bug or a broken model, not bad data; nothing was written"
+        )
+
+
+def _compare(staged: list[StagedPart], shop: Workshop, epoch: int) -> DataFrame:
+    """Return what there is to say of each post (see DECISION), written out so that it is computed once."""
+    spark, staging = shop.spark, shop.staging
+    files = [str(staging / part.file) for part in staged if part.file]
+    corpus = Corpus(epoch, files, table_files(shop.root, "posts"))
+    ranked = rank_posts(spark, corpus, staging)
+    duplicates = find_duplicates(ranked, shop.config.duplicates)
+    said = [duplicates.select(*_columns(DECISION))]
+    tombstones = [str(staging / part.tombstones) for part in staged if part.tombstones]
+    tombstones += table_files(shop.root, "tombstones")
+    if tombstones:
+        said.append(_silent(find_deleted(spark, ranked, tombstones)))
+    decisions = reduce(DataFrame.unionByName, said)
+    path = str(staging / "decisions")
+    decisions.write.parquet(path)
+    return spark.read.parquet(path)
+
+
+def _silent(rows: DataFrame) -> DataFrame:
+    """Widen (part, row) to a DECISION that says nothing else."""
+    blanks = [F.lit(None).cast(kind).alias(name) for name, kind in list(_columns(DECISION).items())[2:]]
+    return rows.select("part", "row", *blanks)
+
+
+def _columns(schema: str) -> dict[str, str]:
+    return dict(column.strip().split(" ") for column in schema.split(","))
+
+
+def _decide(decisions: DataFrame, result: StepResult, shop: Workshop) -> list[DecidedPart]:
+    files = {part.part: part.file for part in result.staged if part.file}
+    plan = DecisionPlan(
+        stages=shop.stages,
+        tokenizer=shop.tokenizer,
+        staging=str(shop.staging),
+        token_set=str(shop.staging / result.token_set),
+        shard_tokens=shop.config.tokens.shard_tokens,
+        epoch=result.epoch,
+    )
+
+    def work(key: tuple[pa.Scalar, ...], rows: pa.Table) -> pa.Table:
+        part = key[0].as_py()
+        said = rows.filter(pa.compute.greater_equal(rows.column("row"), 0))
+        return pa.table({"summary": [decide_part(part, files[part], said, plan).to_json()]})
+
+    # A part of which nothing is said still has to be decided: row -1 stands for the part itself.
+    every_part = shop.spark.createDataFrame([(part, -1) for part in files], "part int, row int")
+    together = decisions.unionByName(_silent(every_part)).repartition(len(files), "part")
+    rows = together.groupBy("part").applyInArrow(work, "summary string").collect()
+    return sorted((DecidedPart.from_json(row.summary) for row in rows), key=lambda part: part.part)

@@ -1,0 +1,189 @@
+"""The Delta tables of an output folder: executors write Parquet files, the driver commits them.
+
+A commit carries its epoch as the application transaction, so that committing an epoch twice adds nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.transaction import AddAction
+
+from filters.stage import Stage
+from schemas import columns
+from schemas.post import POST, QUARANTINE, TOMBSTONE
+from schemas.tokens import DOCUMENT
+
+APP = "swarmfeed"
+PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file an executor wrote, not yet part of its table. `path` is relative to the table's folder."""
+
+    table: str
+    path: str
+    bytes: int
+    rows: int
+    partition: dict[str, str]
+    stats: str  # Delta's JSON statistics
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for the commit record."""
+        return asdict(self)
+
+
+def posts_schema(stages: Iterable[Stage]) -> pa.Schema:
+    """Return the schema of the posts table: the post, each stage's column, what it duplicates, route and epoch."""
+    return pa.schema(
+        [
+            *POST,
+            *(pa.field(stage.name, stage.output) for stage in stages),
+            pa.field("duplicate_of", pa.string(), metadata={"doc": "id of the earliest post it duplicates"}),
+            pa.field("duplicates", columns.DUPLICATES),
+            pa.field("epoch", pa.int64(), metadata={"doc": "the bounded step that wrote the post"}),
+            pa.field("route", pa.string(), metadata={"doc": "kept or rejected"}),
+        ]
+    )
+
+
+def table_schemas(stages: Iterable[Stage]) -> dict[str, pa.Schema]:
+    """Return the schema of every table by name; `stages` ends with the verdict."""
+    return {"posts": posts_schema(stages), "documents": DOCUMENT, "quarantine": QUARANTINE, "tombstones": TOMBSTONE}
+
+
+class DataFileWriter:
+    """Write batches into one Parquet file of a table, in a folder no reader looks at, with Delta's statistics."""
+
+    def __init__(self, root: Path, table: str, schema: pa.Schema, partition: Mapping[str, str] | None = None) -> None:
+        self._table, self._partition = table, dict(partition or {})
+        self._schema = pa.schema([field for field in schema if field.name not in self._partition])
+        folder = "/".join(f"{name}={quote(value)}" for name, value in self._partition.items())
+        name = f"part-{uuid.uuid4().hex}.parquet"
+        self._path = f"{folder}/{name}" if folder else name
+        self._file = root / table / self._path
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", compression_level=1)
+        self._rows = 0
+        self._range: dict[str, tuple[Any, Any]] = {}
+
+    def __enter__(self) -> DataFileWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._writer.close()
+
+    def write(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Append rows; the columns of the partition may be absent."""
+        if batch.num_rows == 0:
+            return
+        rows = batch.select(self._schema.names)
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+        self._writer.write_table(table.cast(self._schema))
+        self._rows += table.num_rows
+        for name in ("id", "created_at"):
+            if name in self._schema.names:
+                self._widen(name, table.column(name))
+
+    def _widen(self, name: str, column: pa.ChunkedArray) -> None:
+        low, high = pc.min_max(column).as_py().values()
+        if low is None:
+            return
+        if name in self._range:
+            low, high = min(low, self._range[name][0]), max(high, self._range[name][1])
+        self._range[name] = (low, high)
+
+    def finish(self) -> DataFile | None:
+        """Close the file and describe it; None (and no file) when nothing was written."""
+        self._writer.close()
+        if self._rows == 0:
+            self._file.unlink()
+            return None
+        stats = {
+            "numRecords": self._rows,
+            "minValues": {name: _stat(low, up=False) for name, (low, _) in self._range.items()},
+            "maxValues": {name: _stat(high, up=True) for name, (_, high) in self._range.items()},
+        }
+        size = self._file.stat().st_size
+        return DataFile(self._table, self._path, size, self._rows, self._partition, json.dumps(stats))
+
+
+def _stat(value: Any, *, up: bool) -> Any:
+    """Write a bound the way Delta's statistics want it: times to the millisecond, rounded outwards."""
+    if not isinstance(value, datetime):
+        return value
+    if up and value.microsecond % 1000:
+        value += timedelta(milliseconds=1)
+    return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+
+
+def commit_files(root: Path, table: str, files: Iterable[DataFile], commit: Commit) -> None:
+    """Append the files to the table as one version, unless this epoch is already in it."""
+    folder = root / table
+    delta = open_table(root, table)
+    if delta is None:
+        partitions = list(PARTITIONS[table])
+        delta = DeltaTable.create(folder, commit.schemas[table], mode="ignore", partition_by=partitions or None)
+    done = delta.transaction_version(APP)
+    if done is not None and done >= commit.epoch:
+        return
+    actions = [
+        AddAction(file.path, file.bytes, file.partition, int(commit.at.timestamp() * 1000), True, file.stats)
+        for file in files
+    ]
+    if not actions and table != "posts":
+        return
+    properties = CommitProperties(
+        custom_metadata=dict(commit.metadata), app_transactions=[Transaction(APP, commit.epoch)]
+    )
+    delta.create_write_transaction(
+        actions,
+        "append",
+        delta.schema(),
+        list(PARTITIONS[table]) or None,
+        commit_properties=properties,
+    )
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What every table's commit of one epoch has in common."""
+
+    epoch: int
+    at: datetime
+    metadata: Mapping[str, str]
+    schemas: Mapping[str, pa.Schema]
+
+
+def open_table(root: Path, table: str) -> DeltaTable | None:
+    """Open a table of the output folder, or return None where it does not exist yet."""
+    folder = root / table
+    return DeltaTable(folder) if (folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(folder)) else None
+
+
+def table_files(root: Path, table: str) -> list[str]:
+    """Return the Parquet files of a table's newest version; none where the table does not exist."""
+    delta = open_table(root, table)
+    return [] if delta is None else list(delta.file_uris())
+
+
+def epochs(root: Path) -> list[dict[str, Any]]:
+    """Return the metadata of every epoch committed to the posts table, oldest first."""
+    delta = open_table(root, "posts")
+    if delta is None:
+        return []
+    entries = [entry for entry in delta.history() if f"{APP}.epoch" in entry]
+    return sorted(entries, key=lambda entry: int(entry[f"{APP}.epoch"]))
