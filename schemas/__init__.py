@@ -1,1 +1,1 @@
-"""What flows through swarmfeed: rows, columns, files, settings, reasons and errors. Imports pyarrow and pydantic only."""
+"""What flows through swarmfeed: rows, columns, files, settings, reasons, errors. Imports pyarrow and pydantic only."""

@@ -1,0 +1,46 @@
+# make demo: simulate 100,000 posts, curate them, say where the report is.   make test: the whole suite.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+POSTS := 100000
+
+.PHONY: demo test check format bench zip docs clean
+
+demo: .venv/installed
+	$(BIN)/swarmfeed simulate --posts $(POSTS) --seed 1 --out $(DEMO)/posts.jsonl.gz
+	rm -rf $(DEMO)/curated
+	$(BIN)/swarmfeed run $(DEMO)/posts.jsonl.gz --out $(DEMO)/curated
+
+test: .venv/installed
+	$(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed
+	$(BIN)/python -m bench
+
+zip: .venv/installed
+	$(BIN)/python -m jobs.package --out dist/swarmfeed.zip
+
+docs: .venv/installed
+	$(BIN)/python -m schemas.dictionary > docs/data-dictionary.md
+
+clean:
+	rm -rf .venv .venv-bench build dist $(DEMO) *.egg-info
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "swarmfeed needs Python 3.11 or newer: set PYTHON=python3.11 (or newer)"; exit 1; }
+	@sh -c 'j=$${JAVA_HOME:+$$JAVA_HOME/bin/}java; v=$$($$j -version 2>&1 | sed -n "s/.*version \"\([0-9]*\).*/\1/p"); \
+	    [ "$${v:-0}" -ge 17 ]' || \
+	    { echo "swarmfeed needs Java 17 or newer: apt-get install openjdk-17-jdk-headless, or set JAVA_HOME"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
