@@ -1,0 +1,1 @@
+"""What needs Spark, and what stands beside it: sources, tables, token sets, reports."""
