@@ -1,0 +1,1 @@
+"""Small weights, one folder a stage, with a model card each."""
