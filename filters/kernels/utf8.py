@@ -28,10 +28,16 @@ def utf8_buffers(column: pa.Array) -> tuple[Bytes, Offsets]:
     width = np.int64 if large else np.int32
     buffers = column.buffers()
     if len(column) == 0:
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+        return _read_only(np.zeros(0, np.uint8)), np.zeros(1, np.int64)
     offsets = np.frombuffer(buffers[1], dtype=width)[column.offset : column.offset + len(column) + 1]
     data = np.frombuffer(buffers[2], dtype=np.uint8) if buffers[2] is not None else np.zeros(0, np.uint8)
-    return data, offsets.astype(np.int64)
+    return _read_only(data), offsets.astype(np.int64)
+
+
+def _read_only(data: Bytes) -> Bytes:
+    """Mark an array read-only: some Arrow buffers are and some are not, and Numba compiles a kernel for each kind."""
+    data.flags.writeable = False
+    return data
 
 
 def string_array(data: Bytes, offsets: Offsets) -> pa.Array:

@@ -1,0 +1,18 @@
+"""The stages, in the order they run: pure functions over Arrow. Importing them needs neither Java nor pyspark."""
+
+from filters.ai_text import AiText
+from filters.clean_text import CleanText
+from filters.language import Language
+from filters.pii import Pii
+from filters.quality import Quality
+from filters.sketch import Sketch
+from filters.spam import Spam
+from filters.toxicity import Toxicity
+from filters.verdict import Verdict
+
+RECORD_STAGES = (CleanText, Language, Quality, Spam, Toxicity, AiText, Pii, Sketch)
+"""What each post is told by itself, before anything is compared with another post."""
+
+STAGES = (*RECORD_STAGES, Verdict)
+
+__all__ = ["RECORD_STAGES", "STAGES"]

@@ -1,0 +1,311 @@
+"""The verdict on a post: the last stage, the only one that decides and the only place with thresholds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import columns
+from schemas.errors import nearest
+from schemas.reasons import Reason
+
+Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float32]
+Threshold = float | None  # None switches the rule off
+Bound = Literal["at least", "at most", "one of", "not"]
+
+UNDETERMINED = "und"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A reason that speaks when a measure crosses the threshold that stands under `key`."""
+
+    reason: Reason
+    measure: str  # stage column and field
+    key: str
+    bound: Bound
+
+
+RULES = (
+    Rule(Reason.TOO_SHORT, "quality.readable_chars", "min_readable_chars", "at least"),
+    Rule(Reason.TOO_SHORT, "quality.words", "min_words", "at least"),
+    Rule(Reason.HASHTAGS, "quality.hashtag_share", "max_hashtag_share", "at most"),
+    Rule(Reason.MENTIONS, "quality.mention_share", "max_mention_share", "at most"),
+    Rule(Reason.LINKS, "quality.link_share", "max_link_share", "at most"),
+    Rule(Reason.EMOJI, "quality.emoji_share", "max_emoji_share", "at most"),
+    Rule(Reason.SHOUTING, "quality.upper_share", "max_upper_share", "at most"),
+    Rule(Reason.REPETITION, "quality.repetition", "max_repetition", "at most"),
+    Rule(Reason.GIBBERISH, "quality.entropy", "min_entropy", "at least"),
+    Rule(Reason.GIBBERISH, "quality.entropy", "max_entropy", "at most"),
+    Rule(Reason.QUALITY, "quality.score", "min_quality", "at least"),
+    Rule(Reason.SPAM, "spam.score", "max_spam", "at most"),
+    Rule(Reason.TOXICITY, "toxicity.score", "max_toxicity", "at most"),
+    Rule(Reason.AI_TEXT, "ai_text.score", "max_ai_text", "at most"),
+)
+
+KINDS = {
+    "exact": Reason.EXACT_DUPLICATE,
+    "near": Reason.NEAR_DUPLICATE,
+    "repost": Reason.REPOST,
+    "repeated_id": Reason.REPEATED_ID,
+    "superseded": Reason.SUPERSEDED,
+}
+"""What `duplicates.kind` means for the verdict."""
+
+# A sentence takes fewer characters where a character is a word, a syllable, or a consonant with its vowel; fewer words
+# where a word carries its cases and persons. Taken from the shortest twentieth of real sentences of each language.
+_GROUPS: tuple[tuple[str, Mapping[str, Threshold]], ...] = (
+    ("zh yue wuu", {"min_readable_chars": 6, "min_entropy": 1.5, "max_entropy": None}),
+    ("ja", {"min_readable_chars": 8, "min_entropy": 1.5, "max_entropy": None}),
+    ("ko am ti", {"min_readable_chars": 8, "min_words": 2, "min_entropy": 1.5, "max_entropy": None}),
+    ("th lo km my", {"min_readable_chars": 9}),
+    ("hi mr ne bn gu pa si", {"min_readable_chars": 9}),
+    ("ta te kn ml ka", {"min_readable_chars": 10, "min_words": 2}),
+    ("ar fa ur he", {"min_readable_chars": 10, "min_words": 2}),
+    ("tr az kk uz fi et hu eu hy", {"min_words": 2}),
+)
+PER_LANGUAGE = {tag: thresholds for tags, thresholds in _GROUPS for tag in tags.split()}
+
+_ORDER = {reason: position for position, reason in enumerate(Reason)}
+_COUNTS = ("min_readable_chars", "min_words", "min_entropy", "max_entropy")  # not shares: no upper end
+_TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule found in one post: `measured` is null when the stage could not say, and then the rule passes."""
+
+    reason: str
+    measure: str
+    measured: float | str | bool | None
+    bound: Bound
+    threshold: float | str | bool | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What one rule found in every row of a batch; `speaks` is true where the reason holds."""
+
+    reason: Reason
+    measure: str
+    measured: pa.Array | Numbers
+    bound: Bound
+    threshold: Numbers | str | bool | None
+    speaks: Flags
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Collect the reasons that speak against a post; keep it when there are none.
+
+    A measure at its threshold passes; a null measure ("cannot say") is no reason. A threshold of None switches its
+    rule off, and `per_language` overrides any threshold for a language: `zh-Hant` looks under `zh-Hant`, then `zh`.
+    What stands in PER_LANGUAGE holds unless overridden there. An empty `languages` wants them all.
+    """
+
+    name: ClassVar[str] = "verdict"
+    reads: ClassVar[tuple[str, ...]] = ("language", "quality", "spam", "toxicity", "ai_text", "duplicates")
+    output: ClassVar[pa.StructType] = columns.VERDICT
+
+    languages: tuple[str, ...] = ()
+    keep_unknown_language: bool = False
+    min_readable_chars: Threshold = 16
+    min_words: Threshold = 3
+    max_hashtag_share: Threshold = 0.5
+    max_mention_share: Threshold = 0.7
+    max_link_share: Threshold = 0.8
+    max_emoji_share: Threshold = 0.4
+    max_upper_share: Threshold = 0.7
+    max_repetition: Threshold = 0.6
+    min_entropy: Threshold = 2.0
+    max_entropy: Threshold = 5.5
+    drop_templates: bool = True
+    min_quality: Threshold = 0.2
+    max_spam: Threshold = 0.8
+    max_toxicity: Threshold = 0.9
+    max_ai_text: Threshold = None  # the post alone says too little to drop it on
+    per_language: Mapping[str, Mapping[str, Threshold]] = field(default_factory=dict, hash=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the settings, which come as plain data; raise ValueError naming the key."""
+        object.__setattr__(self, "languages", _checked_languages(self.languages))
+        for key in ("keep_unknown_language", "drop_templates"):
+            if not isinstance(getattr(self, key), bool):
+                raise ValueError(f"'{key}' must be true or false, got {getattr(self, key)!r}")
+        for rule in RULES:
+            _check_threshold(rule.key, getattr(self, rule.key))
+        object.__setattr__(self, "per_language", _checked_overrides(self.per_language))
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the verdict on each row, shape (rows,); null where no stage said anything at all."""
+        speaks = np.zeros((batch.num_rows, len(Reason)), np.bool_)
+        for found in self._columns(batch):
+            speaks[:, _ORDER[found.reason]] |= found.speaks
+        unheard = np.ones(batch.num_rows, np.bool_)
+        for name in self.reads:
+            unheard &= pc.is_null(batch.column(name)).to_numpy(zero_copy_only=False)
+        ends = np.zeros(batch.num_rows + 1, np.int32)
+        np.cumsum(speaks.sum(axis=1), out=ends[1:])
+        names = pc.take(pa.array(list(Reason), pa.string()), pa.array(np.nonzero(speaks)[1]))
+        fields = [pa.array(~speaks.any(axis=1), mask=unheard), _lists(ends, names, unheard)]
+        return pa.StructArray.from_arrays(fields, fields=list(self.output), mask=pa.array(unheard))
+
+    def explain(self, row: Mapping[str, Any]) -> list[Finding]:
+        """Say for every rule what was measured in one post, which threshold is in force for it, and whether it passed.
+
+        `row` holds the stage columns as plain dicts; a missing column is null. In the order of `Reason`.
+
+        >>> found = Verdict(max_spam=0.5).explain({"language": {"lang": "en"}, "spam": {"score": 0.75}})
+        >>> [(one.reason, one.measured, one.bound, one.threshold) for one in found if not one.passed]
+        [('spam', 0.75, 'at most', 0.5)]
+        """
+        types = [getattr(columns, name.upper()) for name in self.reads]
+        cells = [pa.array([row.get(name)], kind) for name, kind in zip(self.reads, types, strict=True)]
+        batch = pa.RecordBatch.from_arrays(cells, list(self.reads))
+        found = sorted(self._columns(batch), key=lambda column: _ORDER[column.reason])
+        return [
+            Finding(
+                column.reason.value,
+                column.measure,
+                _plain(column.measured),
+                column.bound,
+                _plain(column.threshold),
+                not bool(column.speaks[0]),
+            )
+            for column in found
+        ]
+
+    def _columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
+        """Ask every rule about every row."""
+        tags = _child(batch, "language.lang", pa.string())
+        chars = _numbers(batch, "quality.readable_chars")
+        one = np.ones(1, np.float32)
+        yield _Column(Reason.EMPTY, "quality.readable_chars", chars, "at least", one, chars < 1)
+        yield from self._language_columns(tags)
+        encoded = tags.dictionary_encode()
+        # n characters have at most log2(n) bits each: in a text that is too short anyway, entropy says nothing
+        too_few = chars < np.fmax(self._thresholds("min_readable_chars", encoded), 1)
+        for rule in RULES:
+            measured = _numbers(batch, rule.measure)
+            if rule.reason is Reason.GIBBERISH:
+                measured = np.where(too_few, np.float32("nan"), measured)
+            threshold = self._thresholds(rule.key, encoded)
+            crossed = measured < threshold if rule.bound == "at least" else measured > threshold
+            yield _Column(rule.reason, rule.measure, measured, rule.bound, threshold, crossed)
+        template = _child(batch, "quality.template", pa.bool_())
+        unwanted = _true(template) & self.drop_templates
+        yield _Column(Reason.TEMPLATE, "quality.template", template, "not", self.drop_templates or None, unwanted)
+        kinds = _child(batch, "duplicates.kind", pa.string())
+        for kind, reason in KINDS.items():
+            yield _Column(reason, "duplicates.kind", kinds, "not", kind, _true(pc.equal(kinds, kind)))
+        deleted = _child(batch, "duplicates.deleted", pa.bool_())
+        yield _Column(Reason.DELETED, "duplicates.deleted", deleted, "not", True, _true(deleted))
+
+    def _language_columns(self, tags: pa.Array) -> Iterator[_Column]:
+        unknown = _true(pc.equal(tags, UNDETERMINED))
+        refused = unknown & (not self.keep_unknown_language)
+        bound = None if self.keep_unknown_language else UNDETERMINED
+        yield _Column(Reason.LANGUAGE_UNKNOWN, "language.lang", tags, "not", bound, refused)
+        distinct = pc.drop_null(tags.unique()).to_pylist()
+        outside = [tag for tag in distinct if tag != UNDETERMINED and self.languages and not self._wants(tag)]
+        unwanted = _true(pc.is_in(tags, value_set=pa.array(outside, pa.string())))
+        wanted = ", ".join(self.languages) or None
+        yield _Column(Reason.LANGUAGE_UNWANTED, "language.lang", tags, "one of", wanted, unwanted)
+
+    def _wants(self, tag: str) -> bool:
+        return tag in self.languages or tag.partition("-")[0] in self.languages
+
+    def _thresholds(self, key: str, tags: pa.DictionaryArray) -> Numbers:
+        """Return the threshold in force for each row, NaN where the rule is off.
+
+        As float32, like the scores: 0.7 measured is not over 0.7 allowed.
+        """
+        known = [self._threshold(key, tag) for tag in tags.dictionary.to_pylist()]
+        choices = np.array([*known, getattr(self, key)], np.float32)
+        return choices[pc.fill_null(tags.indices, len(known)).to_numpy()]
+
+    def _threshold(self, key: str, tag: str) -> Threshold:
+        for name in (tag, tag.partition("-")[0]):
+            override = self.per_language.get(name, {})
+            if key in override:
+                return override[key]
+        threshold: Threshold = getattr(self, key)
+        return threshold
+
+
+def _child(batch: pa.RecordBatch, path: str, kind: pa.DataType) -> pa.Array:
+    """Return a field of a stage column; nulls when the column has no type of its own because nothing filled it."""
+    column, child = path.split(".")
+    parent = batch.column(column)
+    if pa.types.is_null(parent.type):
+        return pa.nulls(len(parent), kind)
+    return pc.struct_field(parent, child)
+
+
+def _numbers(batch: pa.RecordBatch, path: str) -> Numbers:
+    numbers = pc.cast(_child(batch, path, pa.float32()), pa.float32())
+    return pc.fill_null(numbers, float("nan")).to_numpy(zero_copy_only=False)
+
+
+def _true(flags: pa.Array) -> Flags:
+    return pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+
+
+def _lists(ends: npt.NDArray[np.int32], names: pa.Array, unheard: Flags) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(ends), names, mask=pa.array(unheard))
+
+
+def _plain(value: Any) -> float | str | bool | None:
+    """Return the first item of a column, or the setting itself, as plain data; NaN means null."""
+    if isinstance(value, np.ndarray):
+        return None if np.isnan(value[0]) else float(str(value[0]))  # the shortest decimal: 0.7, not 0.699999988
+    return value[0].as_py() if isinstance(value, pa.Array) else value
+
+
+def _checked_languages(languages: Any) -> tuple[str, ...]:
+    if isinstance(languages, str) or not isinstance(languages, list | tuple):
+        raise ValueError(f"'languages' must be a list of language tags, got {languages!r}")
+    for tag in languages:
+        _check_tag("languages", tag)
+    return tuple(languages)
+
+
+def _check_tag(key: str, tag: Any) -> None:
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        raise ValueError(f"'{key}' must name languages by BCP 47 tag, like 'en' or 'zh-Hant', got {tag!r}")
+
+
+def _check_threshold(key: str, value: Any) -> None:
+    if value is None:
+        return
+    top = float("inf") if key in _COUNTS else 1.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top or value == float("inf"):
+        wanted = "a number from 0 up" if key in _COUNTS else "a number from 0 to 1"
+        raise ValueError(f"'{key}' must be {wanted}, or null to switch the rule off, got {value!r}")
+
+
+def _checked_overrides(given: Any) -> dict[str, dict[str, Threshold]]:
+    """Lay the given overrides over PER_LANGUAGE, key by key."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"'per_language' must map languages to thresholds, got {given!r}")
+    merged = {tag: dict(thresholds) for tag, thresholds in PER_LANGUAGE.items()}
+    legal = {rule.key for rule in RULES}
+    for tag, thresholds in given.items():
+        _check_tag("per_language", tag)
+        if not isinstance(thresholds, Mapping):
+            raise ValueError(f"'per_language.{tag}' must map settings to thresholds, got {thresholds!r}")
+        for key, value in thresholds.items():
+            if key not in legal:
+                raise ValueError(f"unknown key 'per_language.{tag}.{key}': {nearest(str(key), legal)}")
+            _check_threshold(key, value)
+        merged[tag] = {**merged.get(tag, {}), **thresholds}
+    return merged
