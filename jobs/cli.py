@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from schemas.errors import SwarmfeedError
 from schemas.version import VERSION
@@ -26,6 +29,7 @@ notes = Console(stderr=True, highlight=False)
 
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or globs: JSONL (plain, .gz, .zst), Parquet, CSV.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Folder = Annotated[Path, typer.Argument(help="The folder that `swarmfeed run --out` wrote.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML or JSON file of settings.")]
 Settings = Annotated[list[str], typer.Option("--set", help="One setting, as duplicates.threshold=0.8; repeatable.")]
 Models = Annotated[list[str], typer.Option("--model", help="STAGE=FOLDER of a model you trained; repeatable.")]
@@ -96,6 +100,102 @@ def score(
         _print_json(vars(done))
     else:
         notes.print(f"{done.posts:,} posts scored into {out}; {done.quarantined:,} records were no posts", markup=False)
+
+
+@app.command()
+def simulate(
+    posts: Annotated[int, typer.Option("--posts", help="How many lines.")],
+    out: Out,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 0,
+    rate: Annotated[float, typer.Option("--rate", help="Lines per simulated second.")] = 5787.0,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Make up a stream of posts, with the truth about each in `extra`: .jsonl, .jsonl.gz, .jsonl.zst or .parquet."""
+    from pipelines.simulate import Simulation, write
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _counting("simulating", posts) as advance:
+        made = write(Simulation(posts=posts, seed=seed, rate=rate), out, advance)
+    if as_json:
+        _print_json(asdict(made))
+    else:
+        notes.print(f"{made.lines:,} lines in {out}", markup=False)
+
+
+@app.command()
+def train(
+    stage: Annotated[str, typer.Argument(help="spam, toxicity, ai_text, quality, language or tokenizer.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Parquet with text, label, lang; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the model and its card.")],
+    seed: Annotated[int, typer.Option("--seed", help="The same data and seed give the same bytes.")] = 0,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train the model of a stage, or a tokenizer, from labelled Parquet files and write its card."""
+    from pipelines.training import train as train_model
+
+    with notes.status(f"training {stage}"):
+        card = train_model(stage, data, out, seed)
+    if as_json:
+        _print_json(card)
+    else:
+        notes.print(f"{stage}: {out}/card.md says what it was trained on and how good it is", markup=False)
+
+
+@app.command()
+def report(out: Folder, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Write the newest report of a folder again and print its summary."""
+    from pipelines.report import rebuild
+
+    _show(rebuild(out), as_json)
+
+
+@app.command()
+def explain(
+    out: Folder,
+    post_id: Annotated[str, typer.Argument(help="Id of the post.")],
+    config: ConfigFile = None,
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say why a post was kept or rejected: scores, thresholds, what it duplicates."""
+    from pipelines.explain import find_posts, findings, print_post
+
+    chosen = _config(config, settings, [])
+    for row in find_posts(out, post_id):
+        found = findings(row, chosen)
+        if as_json:
+            _print_json({"post": row, "findings": [asdict(one) for one in found]})
+        else:
+            print_post(row, found, Console(highlight=False))
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path, typer.Option("--out", help="Folder that results would go to.")] = Path(),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Look at Java, memory, disk, models, GPU and versions, and say what to do."""
+    from pipelines.doctor import examine, print_checks, to_dict
+
+    checks = examine(out)
+    if as_json:
+        _print_json(to_dict(checks))
+    else:
+        print_checks(checks, Console(highlight=False))
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Draw a bar on a terminal's stderr; the callable takes how many are done in all."""
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _config(file: Path | None, words: Sequence[str], models: Sequence[str]) -> Any:

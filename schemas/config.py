@@ -75,7 +75,7 @@ class Config(_Section):
 
     def hash(self) -> str:
         """Return 16 hex digits of the sha256 of everything that can change a result (how work is cut up cannot)."""
-        cut = {"spark": True, "input": {"split_bytes", "split_rows", "batch_rows"}}
+        cut: dict[str, bool | set[str]] = {"spark": True, "input": {"split_bytes", "split_rows", "batch_rows"}}
         data = self.model_dump(mode="json", exclude=cut)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -54,6 +54,7 @@ class TokenizerCard(_Part):
     name: str
     sha256: str
     vocabulary: int
+    end_of_document: int | None = None  # the id that ends every document; None where the tokenizer declares none
 
 
 class Manifest(_Part):

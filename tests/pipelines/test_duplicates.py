@@ -20,24 +20,7 @@ from schemas.config import DuplicatesConfig
 from schemas.post import POST, TOMBSTONE
 
 DAY = timedelta(days=1)
-WORDS = tuple("rain sun tram coffee late again home garden match goal bread river stone lamp green".split())  # noqa: SIM905
-    "rain",
-    "sun",
-    "tram",
-    "coffee",
-    "late",
-    "again",
-    "home",
-    "garden",
-    "match",
-    "goal",
-    "bread",
-    "river",
-    "stone",
-    "lamp",
-    "green",
-    "slow",
-]
+WORDS = "rain sun tram coffee late again home garden match goal bread river stone lamp green slow".split()  # noqa: SIM905
 
 
 def random_posts(seed: int, count: int) -> list[dict[str, Any]]:

@@ -63,9 +63,13 @@ def test_two_epochs_add_up_and_leave_no_trace(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_before_publishing_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Crash), claim(tmp_path, SCHEMAS) as staging:
-        stage(staging, 0)
-        raise Crash
+    def run() -> None:
+        with claim(tmp_path, SCHEMAS) as staging:
+            stage(staging, 0)
+            raise Crash
+
+    with pytest.raises(Crash):
+        run()
     assert seen(tmp_path) == {"ids": [], "bad": 0, "epochs": 0}
     assert sorted(path.name for path in (tmp_path / ledger.STATE).iterdir()) == ["lock"]
 
