@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters.stage import Stage
-from pipelines.staging import ROW, add_counts
+from pipelines.staging import add_counts
 from pipelines.tables import DataFile, DataFileWriter, posts_schema
 from pipelines.token_sets import ShardSummary, write_shards
 from pipelines.tokenizers import Tokenizer
@@ -100,9 +100,11 @@ def _with_duplicates(posts: pa.Table, decisions: pa.Table) -> pa.Table:
     """Set `duplicate_of` and the `duplicates` struct of each row from its decisions."""
     rows = posts.num_rows
     position = decisions.column("row").to_numpy()
+    links = decisions.column("kind").is_valid().to_numpy()
     speaks = decisions.column("cluster_size").is_valid().to_numpy()
     where = np.full(rows, -1, np.int64)
-    where[position[speaks]] = np.flatnonzero(speaks)
+    where[position[speaks & ~links]] = np.flatnonzero(speaks & ~links)
+    where[position[links]] = np.flatnonzero(links)  # what a post duplicates counts before what duplicates it
     deleted = np.zeros(rows, bool)
     deleted[position[~speaks]] = True
     index = pa.array(where, mask=where < 0)
@@ -128,7 +130,7 @@ def _decide(batch: pa.RecordBatch, plan: DecisionPlan) -> pa.RecordBatch:
     if deleted.true_count:
         batch = _blank(batch, deleted, plan.stages[:-1])
     epoch = pa.repeat(pa.scalar(plan.epoch, pa.int64()), batch.num_rows)
-    return batch.drop_columns(ROW.names).append_column("epoch", epoch)
+    return batch.append_column("epoch", epoch)
 
 
 def _blank(batch: pa.RecordBatch, deleted: pa.BooleanArray, stages: tuple[Stage, ...]) -> pa.RecordBatch:

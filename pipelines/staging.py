@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,8 +24,7 @@ from pipelines.tables import DataFile, DataFileWriter
 from schemas.post import QUARANTINE, QUARANTINE_RAW_BYTES, TOMBSTONE
 from schemas.reasons import Fault
 
-ROW = pa.schema([("part", pa.int32()), ("row", pa.int32()), ("version", pa.int64())])
-"""What a staged post carries besides its columns: where it stands, and when it was last edited (0: never)."""
+QUANTILES = 8  # times a batch reports, to cut all posts into stretches of one size
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class StagedPart:
     notices: int = 0
     faults: dict[str, int] = field(default_factory=dict)  # quarantined records by fault
     deletions: int = 0  # tombstones
+    times: list[int] = field(default_factory=list)  # of some posts, evenly: microseconds since 1970
     files: list[DataFile] = field(default_factory=list)  # quarantine and tombstones, ready to commit
     tombstones: str = ""
 
@@ -70,7 +71,7 @@ def stage_part(part: int, where: str, records: Iterable[Records], plan: Workplan
     root = Path(plan.staging)
     summary = StagedPart(part)
     posts_file = root / f"part-{part:06d}-{uuid.uuid4().hex}.parquet"
-    schema = pa.schema([*ROW, *annotated_schema(plan.stages)])
+    schema = annotated_schema(plan.stages)
     quarantine = DataFileWriter(root, "quarantine", QUARANTINE)
     tombstones = DataFileWriter(root, "tombstones", TOMBSTONE)
     with ExitStack() as open_files:
@@ -81,7 +82,8 @@ def stage_part(part: int, where: str, records: Iterable[Records], plan: Workplan
         open_files.enter_context(tombstones)
         for record in records:
             batch, failures = annotate(record.posts, plan.stages)
-            posts.write_batch(_placed(batch, part, summary.posts, schema))
+            posts.write_batch(batch.cast(schema))
+            summary.times += _quantiles(batch.column("created_at"))
             for rows in (record.quarantine, _failed(record.posts, failures, where)):
                 quarantine.write(rows)
                 summary.quarantined += rows.num_rows
@@ -108,17 +110,15 @@ def add_counts(counts: dict[str, int], values: pa.Array) -> dict[str, int]:
     return dict(total)
 
 
-def _placed(batch: pa.RecordBatch, part: int, first_row: int, schema: pa.Schema) -> pa.RecordBatch:
-    rows = batch.num_rows
-    place = [
-        pa.repeat(pa.scalar(part, pa.int32()), rows),
-        pa.array(range(first_row, first_row + rows), pa.int32()),
-        _versions(batch.column("extra")),
-    ]
-    return pa.RecordBatch.from_arrays([*place, *batch.columns], schema=schema)
+def _quantiles(times: pa.Array) -> list[int]:
+    """Return a few evenly spaced order statistics of a batch's times, microseconds; a missing time is 0."""
+    if len(times) == 0:
+        return []
+    ordered = np.sort(pc.fill_null(times.cast(pa.int64()), 0).to_numpy())
+    return ordered[:: max(1, len(ordered) // QUANTILES)].tolist()
 
 
-def _versions(extra: pa.Array) -> pa.Array:
+def edit_times(extra: pa.Array) -> pa.Array:
     """Return when each post was last edited, microseconds since 1970, from `extra.edited_at`; 0 when never."""
     edited = pc.fill_null(pc.match_substring(extra, '"edited_at"'), False)
     if not edited.true_count:

@@ -1,8 +1,8 @@
 """One bounded step over posts: annotate, find duplicates, decide, write. A batch run is one; a stream is many.
 
     stage      executors read their part, run the record stages over it, write a staged Parquet file
-    duplicates Spark compares keys and sketches, read by column from the staged files
-    decide     executors take a staged part and its duplicates, give the verdict, write tables and tokens
+    decide     executors compare keys and sketches, read by column from the staged files (pipelines.duplicates), then
+               take a staged part and what it duplicates, give the verdict, write tables and tokens
 
 Nothing a step writes can be seen until its record is published (see pipelines.ledger).
 """
@@ -12,16 +12,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
 
 from filters.stage import Stage
 from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
-from pipelines.duplicates import DECISION, Corpus, find_deleted, find_duplicates, rank_posts
+from pipelines.deletions import find_deleted
+from pipelines.duplicates import DECISION, Corpus, PartFile, find_duplicates, history, stretches
+from pipelines.exchange import delivered, post, routed
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
 from pipelines.tables import table_files
@@ -76,10 +76,7 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
     if any(part.posts for part in result.staged):
         started = time.monotonic()
-        decisions = _compare(result.staged, shop, epoch)
-        result.seconds["duplicates"] = time.monotonic() - started
-        started = time.monotonic()
-        result.decided = _decide(decisions, result, shop)
+        result.decided = _decide(_compare(result.staged, shop, epoch), result, shop)
         result.seconds["decide"] = time.monotonic() - started
     return result
 
@@ -107,35 +104,26 @@ def _check_budget(staged: list[StagedPart], budget: float) -> None:
 
 
 def _compare(staged: list[StagedPart], shop: Workshop, epoch: int) -> DataFrame:
-    """Return what there is to say of each post (see DECISION), written out so that it is computed once."""
-    spark, staging = shop.spark, shop.staging
-    files = [str(staging / part.file) for part in staged if part.file]
-    corpus = Corpus(epoch, files, table_files(shop.root, "posts"))
-    ranked = rank_posts(spark, corpus, staging)
-    duplicates = find_duplicates(ranked, shop.config.duplicates)
-    said = [duplicates.select(*_columns(DECISION))]
-    tombstones = [str(staging / part.tombstones) for part in staged if part.tombstones]
+    """Return mail for each staged part with what there is to say of its posts (see duplicates.DECISION)."""
+    spark = shop.spark
+    current = [PartFile(str(shop.staging / part.file), epoch, part.posts, True) for part in staged if part.file]
+    times = [part.times for part in staged]
+    corpus = Corpus(
+        parts=(*current, *history(shop.root, times, shop.config.duplicates.horizon_days)),
+        clock=stretches(times, spark.sparkContext.defaultParallelism * 2),
+        config=shop.config.duplicates,
+    )
+    mail = find_duplicates(spark, corpus)
+    tombstones = [str(shop.staging / part.tombstones) for part in staged if part.tombstones]
     tombstones += table_files(shop.root, "tombstones")
     if tombstones:
-        said.append(_silent(find_deleted(spark, ranked, tombstones)))
-    decisions = reduce(DataFrame.unionByName, said)
-    path = str(staging / "decisions")
-    decisions.write.parquet(path)
-    return spark.read.parquet(path)
-
-
-def _silent(rows: DataFrame) -> DataFrame:
-    """Widen (part, row) to a DECISION that says nothing else."""
-    blanks = [F.lit(None).cast(kind).alias(name) for name, kind in list(_columns(DECISION).items())[2:]]
-    return rows.select("part", "row", *blanks)
-
-
-def _columns(schema: str) -> dict[str, str]:
-    return dict(column.strip().split(" ") for column in schema.split(","))
+        mail = mail.union(find_deleted(spark, corpus, tombstones))
+    nothing = DECISION.empty_table()  # a part of which nothing is said still has to be decided
+    return mail.union(post(spark, len(current), lambda part: [(part, nothing)]))
 
 
 def _decide(decisions: DataFrame, result: StepResult, shop: Workshop) -> list[DecidedPart]:
-    files = {part.part: part.file for part in result.staged if part.file}
+    files = [(part.part, part.file) for part in result.staged if part.file]
     plan = DecisionPlan(
         stages=shop.stages,
         tokenizer=shop.tokenizer,
@@ -145,13 +133,10 @@ def _decide(decisions: DataFrame, result: StepResult, shop: Workshop) -> list[De
         epoch=result.epoch,
     )
 
-    def work(key: tuple[pa.Scalar, ...], rows: pa.Table) -> pa.Table:
-        part = key[0].as_py()
-        said = rows.filter(pa.compute.greater_equal(rows.column("row"), 0))
-        return pa.table({"summary": [decide_part(part, files[part], said, plan).to_json()]})
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for address, said in delivered(batches):
+            number, file = files[address]
+            yield pa.RecordBatch.from_pydict({"summary": [decide_part(number, file, said, plan).to_json()]})
 
-    # A part of which nothing is said still has to be decided: row -1 stands for the part itself.
-    every_part = shop.spark.createDataFrame([(part, -1) for part in files], "part int, row int")
-    together = decisions.unionByName(_silent(every_part)).repartition(len(files), "part")
-    rows = together.groupBy("part").applyInArrow(work, "summary string").collect()
+    rows = routed(decisions, len(files)).mapInArrow(work, "summary string").collect()
     return sorted((DecidedPart.from_json(row.summary) for row in rows), key=lambda part: part.part)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -187,3 +187,30 @@ def epochs(root: Path) -> list[dict[str, Any]]:
         return []
     entries = [entry for entry in delta.history() if f"{APP}.epoch" in entry]
     return sorted(entries, key=lambda entry: int(entry[f"{APP}.epoch"]))
+
+
+@dataclass(frozen=True)
+class PostsFile:
+    """One file of the posts table: where it is, how many posts it holds, and of what time (None: unknown)."""
+
+    path: str
+    posts: int
+    first: datetime | None
+    last: datetime | None
+
+
+def posts_files(root: Path) -> list[PostsFile]:
+    """Return the files of the newest version of the posts table with what its statistics say; none without a table."""
+    delta = open_table(root, "posts")
+    if delta is None:
+        return []
+    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+    return [
+        PostsFile(
+            str(root / "posts" / unquote(file["path"])),
+            file["num_records"],
+            file.get("min.created_at"),
+            file.get("max.created_at"),
+        )
+        for file in files
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from filters.sketch import Sketch, estimate_jaccard
-from pipelines.duplicates import Corpus, find_deleted, find_duplicates, rank_posts
-from pipelines.staging import ROW
+from pipelines.deletions import find_deleted
+from pipelines.duplicates import Corpus, PartFile, find_duplicates, stretches
+from pipelines.exchange import delivered, routed
 from schemas import columns
 from schemas.config import DuplicatesConfig
 from schemas.post import POST, TOMBSTONE
@@ -52,21 +55,35 @@ def random_posts(seed: int, count: int) -> list[dict[str, Any]]:
     return posts
 
 
-def staged(posts: list[dict[str, Any]], folder: Path, parts: int) -> list[str]:
+def corpus_of(posts: list[dict[str, Any]], folder: Path, parts: int, config: DuplicatesConfig | None = None) -> Corpus:
     """Write the posts as `parts` staged files, as stage_part would."""
     sketch = Sketch()
     files = []
     for part in range(parts):
-        rows = posts[part::parts]
+        rows = [{**row, "extra": json.dumps({"edited_at": row["version"]})} for row in posts[part::parts]]
         clean = pa.array([{"text": row["text"], "changed": False} for row in rows], columns.CLEAN_TEXT)
-        table = pa.Table.from_pylist(
-            [{**row, "part": part, "row": position} for position, row in enumerate(rows)], pa.schema([*ROW, *POST])
-        )
         batch = pa.RecordBatch.from_arrays([clean], names=["clean_text"])
-        table = table.append_column(pa.field("sketch", columns.SKETCH), sketch(batch))
-        files.append(str(folder / f"part-{part}.parquet"))
-        pq.write_table(table, files[-1])
-    return files
+        table = pa.Table.from_pylist(rows, POST).append_column(pa.field("sketch", columns.SKETCH), sketch(batch))
+        path = folder / f"part-{part}.parquet"
+        pq.write_table(table, path)
+        files.append(PartFile(str(path), 0, len(rows), True))
+    times = [[int(post["created_at"].timestamp() * 1e6) for post in posts if post["created_at"]]]
+    return Corpus(tuple(files), stretches(times, 3), config or DuplicatesConfig())
+
+
+def opened(mail: DataFrame, parts: int) -> dict[tuple[int, int], dict[str, Any]]:
+    """What the mail says of each (part, row); a row with a kind counts before one without."""
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part, said in delivered(batches):
+            rows = [json.dumps({**row, "part": part}) for row in said.to_pylist()]
+            yield pa.RecordBatch.from_pydict({"row": rows})
+
+    rows = [json.loads(row.row) for row in routed(mail, parts).mapInArrow(work, "row string").collect()]
+    rows.sort(key=lambda row: row["kind"] is not None)
+    linked = [row for row in rows if row["kind"]]
+    assert len({(row["part"], row["row"]) for row in linked}) == len(linked)
+    return {(row["part"], row["row"]): row for row in rows}
 
 
 def reference(posts: list[dict[str, Any]], config: DuplicatesConfig) -> list[tuple[str | None, str | None]]:
@@ -131,46 +148,31 @@ def jaccard(left: dict[str, Any], right: dict[str, Any]) -> float:
 def test_equals_the_definition(spark: SparkSession, tmp_path: Path, seed: int, parts: int, horizon: int) -> None:
     posts = random_posts(seed, 400)
     config = DuplicatesConfig(horizon_days=horizon)
-    files = staged(posts, tmp_path, parts)
-    rows = find_duplicates(rank_posts(spark, Corpus(0, files), tmp_path), config).collect()
-    found = {(row.part, row.row): row for row in rows if row.kind}
-    assert len(found) == sum(row.kind is not None for row in rows)
+    found = opened(find_duplicates(spark, corpus_of(posts, tmp_path, parts, config)), parts)
     answer = [found.get((at % parts, at // parts)) for at in range(len(posts))]
     expected = reference(posts, config)
-    assert [(row.duplicate_of, row.kind) if row else (None, None) for row in answer] == expected
-    kinds = {kind for _, kind in expected}
-    assert kinds >= {"exact", "near", "repost", "repeated_id", "superseded", None}
+    assert [(row["duplicate_of"], row["kind"]) if row else (None, None) for row in answer] == expected
+    assert {kind for _, kind in expected} >= {"exact", "near", "repost", "repeated_id", "superseded", None}
 
 
 def test_counts_cluster_and_authors(spark: SparkSession, tmp_path: Path) -> None:
     text = "the tram was late again and nobody knew why it stopped"
     at = datetime(2026, 1, 1, tzinfo=UTC)
     posts = [
-        {
-            "id": f"c{number}",
-            "author_id": author,
-            "created_at": at + timedelta(minutes=number),
-            "text": text,
-            "version": 0,
-        }
+        {"id": f"c{number}", "author_id": author, "created_at": at + timedelta(minutes=number), "text": text}
         for number, author in enumerate(["x", "y", "x", None])
     ]
-    posts.append(
-        {"id": "other", "author_id": "z", "created_at": at, "text": "something else entirely here", "version": 0}
-    )
-    rows = find_duplicates(
-        rank_posts(spark, Corpus(0, staged(posts, tmp_path, 1)), tmp_path), DuplicatesConfig()
-    ).collect()
-    assert {(row.row, row.duplicate_of, row.cluster_size, row.cluster_authors) for row in rows} == {
-        (0, None, 4, 2), (1, "c0", 4, 2), (2, "c0", 4, 2), (3, "c0", 4, 2),
-    }  # fmt: skip
+    posts.append({"id": "other", "author_id": "z", "created_at": at, "text": "something else entirely here"})
+    found = opened(find_duplicates(spark, corpus_of([{**row, "version": 0} for row in posts], tmp_path, 1)), 1)
+    said = {row: (one["duplicate_of"], one["cluster_size"], one["cluster_authors"]) for (_, row), one in found.items()}
+    assert said == {0: (None, 4, 2), 1: ("c0", 4, 2), 2: ("c0", 4, 2), 3: ("c0", 4, 2)}
 
 
 def test_tombstones_find_posts_by_id_and_author(spark: SparkSession, tmp_path: Path) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     posts = [
         {"id": name, "author_id": author, "created_at": at, "text": f"text {name}", "version": 0}
-        for name, author in [("a", "x"), ("b", "y"), ("c", "z"), ("d", None), ("e", "w")]
+        for name, author in [("a", "x"), ("b", "y"), ("c", "z"), ("d", None), ("e", "w"), ("x", "a")]
     ]
     events = [
         {"kind": "post_deleted", "post_id": "a", "event_at": at},
@@ -179,8 +181,10 @@ def test_tombstones_find_posts_by_id_and_author(spark: SparkSession, tmp_path: P
         {"kind": "post_restored", "post_id": "c", "event_at": at + DAY},
         {"kind": "author_gone", "author_id": "w", "event_at": at},
         {"kind": "author_restored", "author_id": "w", "event_at": at + DAY},
+        {"kind": "geo_scrubbed", "author_id": "z", "event_at": at},
     ]
-    pq.write_table(pa.Table.from_pylist(events, TOMBSTONE), tmp_path / "tombstones.parquet")
-    ranked = rank_posts(spark, Corpus(0, staged(posts, tmp_path, 1)), tmp_path)
-    gone = find_deleted(spark, ranked, [str(tmp_path / "tombstones.parquet")]).collect()
-    assert {row.row for row in gone} == {0, 1}
+    file = tmp_path / "tombstones.parquet"
+    pq.write_table(pa.Table.from_pylist(events, TOMBSTONE), file)
+    gone = opened(find_deleted(spark, corpus_of(posts, tmp_path, 2), [str(file)]), 2)
+    assert set(gone) == {(0, 0), (1, 0)}
+    assert all(row["cluster_size"] is None for row in gone.values())

@@ -1,0 +1,238 @@
+"""Token sets: `sets/MEMBER/VERSION/` with shard-*.parquet and, written last, manifest.json.
+
+Executors write shards (`write_shards`) and hand back summaries, the driver turns them into the manifest (`finish`).
+A folder without a manifest is no token set: whatever stopped a run half way, a reader never takes a part for the whole.
+A version is never written twice. The same documents in the same order give the same bytes, however they were batched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from pipelines.shard_files import TOKENIZER_KEY, ShardFile, ShardSummary, rows_with_tokens
+from pipelines.tokenizers import Tokenizer
+from schemas.errors import ConfigError, RunError
+from schemas.tokens import TOKEN_SHARD, Manifest, Shard
+from schemas.version import VERSION
+
+SETS = "sets"
+MANIFEST_FILE = "manifest.json"
+
+_MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"v(\d{6,})")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a token set comes from: the hash of the config, the sha256 of each model, the tokenizer."""
+
+    config_hash: str
+    models: Mapping[str, str]
+    tokenizer: Tokenizer
+
+
+def next_version(root: Path, member: str) -> str:
+    """Return the folder of a member's next version below the output folder; it does not exist yet.
+
+    Raises ConfigError for a member whose name cannot be a folder's.
+    """
+    if not _MEMBER.fullmatch(member):
+        raise ConfigError(
+            f"member '{member}': expected letters, digits, '.', '_' and '-', starting with a letter or digit"
+        )
+    folder = root / SETS / member
+    found = [_VERSION.fullmatch(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+    last = max((int(match.group(1)) for match in found if match), default=0)
+    return f"{SETS}/{member}/v{last + 1:06d}"
+
+
+def write_shards(
+    documents: Iterable[pa.RecordBatch], tokenizer: Tokenizer, folder: Path, prefix: str, shard_tokens: int
+) -> list[ShardSummary]:
+    """Tokenize documents (schema DOCUMENT) into shard-PREFIX-NNNNN.parquet, in order, and return their summaries.
+
+    No shard holds more than `shard_tokens` tokens, but for a document that is longer by itself: it gets a shard of its
+    own. Memory holds one batch and one row group. A file appears under its name when it is whole, so a task that is
+    run twice does no harm. Raises RunError when a file cannot be written or the version is finished already.
+    """
+    _refuse_finished(folder)
+    summaries: list[ShardSummary] = []
+    shard: ShardFile | None = None
+    try:
+        for piece, lengths in rows_with_tokens(documents, tokenizer):
+            start = 0
+            while start < piece.num_rows:
+                if shard is None:
+                    name = f"shard-{prefix}-{len(summaries):05d}.parquet"
+                    shard = ShardFile(folder / name, shard_tokens, tokenizer.sha256)
+                start += shard.take(piece, lengths, start)
+                if start < piece.num_rows:
+                    summaries.append(shard.finish())
+                    shard = None
+        if shard is not None:
+            summaries.append(shard.finish())
+            shard = None
+    except OSError as error:
+        raise RunError(f"token set {folder.name}: cannot write a shard: {error.strerror or error}") from None
+    finally:
+        if shard is not None:
+            shard.abandon()
+    return summaries
+
+
+def finish(folder: Path, summaries: Sequence[ShardSummary], origin: Origin) -> Manifest:
+    """Write the manifest of the shards in `.../MEMBER/VERSION`, which makes the folder a token set, and return it.
+
+    Files of the folder that no summary names (left by lost attempts) are removed first. Raises RunError when the
+    version is finished already, a shard is missing or the manifest cannot be written.
+    """
+    _refuse_finished(folder)
+    summaries = sorted(summaries, key=lambda summary: summary.shard.file)
+    languages: Counter[str] = Counter()
+    for summary in summaries:
+        languages.update(summary.languages)
+    firsts = [summary.first_created_at for summary in summaries if summary.first_created_at is not None]
+    lasts = [summary.last_created_at for summary in summaries if summary.last_created_at is not None]
+    manifest = Manifest(
+        member=folder.parent.name,
+        version=folder.name,
+        documents=sum(summary.shard.documents for summary in summaries),
+        tokens=sum(summary.shard.tokens for summary in summaries),
+        shards=tuple(summary.shard for summary in summaries),
+        tokenizer=origin.tokenizer.card(),
+        languages=dict(sorted(languages.items(), key=lambda entry: (-entry[1], entry[0]))),
+        first_created_at=min(firsts, default=None),
+        last_created_at=max(lasts, default=None),
+        config_hash=origin.config_hash,
+        models=dict(sorted(origin.models.items())),
+        swarmfeed_version=VERSION,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder, manifest)
+        _write_manifest(folder, manifest)
+    except OSError as error:
+        raise RunError(f"token set {folder.name}: cannot write its manifest: {error.strerror or error}") from None
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a token set; raise ConfigError when the folder is not one or the manifest is damaged."""
+    path = folder / MANIFEST_FILE
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{folder}: no {MANIFEST_FILE}: not a token set, or one that was never finished") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}: damaged: '{key}': {first['msg']}") from None
+
+
+def verify(folder: Path) -> list[str]:
+    """Compare a token set with its manifest and return what is wrong, a line each; nothing when it is whole.
+
+    Reads every file once for its sha256 and the ids of each shard for its counts, one row group at a time.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except ConfigError as error:
+        return [str(error)]
+    wrong = [line for shard in manifest.shards for line in _verify_shard(folder, shard, manifest)]
+    named = {MANIFEST_FILE, *(shard.file for shard in manifest.shards)}
+    wrong += [f"{name}: not in the manifest" for name in sorted({path.name for path in folder.iterdir()} - named)]
+    totals = {
+        "documents": (manifest.documents, sum(shard.documents for shard in manifest.shards)),
+        "tokens": (manifest.tokens, sum(shard.tokens for shard in manifest.shards)),
+        "languages": (sum(manifest.languages.values()), manifest.tokens),
+    }
+    for key, (said, found) in totals.items():
+        if said != found:
+            wrong.append(f"{MANIFEST_FILE}: '{key}' adds up to {found}, not {said}")
+    return wrong
+
+
+def _verify_shard(folder: Path, shard: Shard, manifest: Manifest) -> list[str]:
+    path = folder / shard.file
+    try:
+        size = path.stat().st_size
+        if size != shard.bytes:
+            return [f"{shard.file}: has {size} bytes, the manifest says {shard.bytes}"]
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
+                return [f"{shard.file}: its sha256 is not the manifest's: it was changed after it was written"]
+        return [f"{shard.file}: {line}" for line in _verify_rows(path, shard, manifest)]
+    except FileNotFoundError:
+        return [f"{shard.file}: missing"]
+    except (OSError, pa.ArrowException) as error:
+        return [f"{shard.file}: cannot be read: {str(error).splitlines()[0]}"]
+
+
+def _verify_rows(path: Path, shard: Shard, manifest: Manifest) -> list[str]:
+    """Count what a shard holds: for a manifest that was edited by hand, hashes included."""
+    file = pq.ParquetFile(path)
+    if not file.schema_arrow.equals(TOKEN_SHARD):
+        return ["its columns are not those of a token shard"]
+    wrong = []
+    if (file.schema_arrow.metadata or {}).get(TOKENIZER_KEY, b"").decode() != manifest.tokenizer.sha256:
+        wrong.append("was written with another tokenizer than the manifest names")
+    documents = tokens = 0
+    highest = 0
+    for group in range(file.num_row_groups):
+        column = file.read_row_group(group, columns=["tokens"]).column("tokens")
+        ids = pc.list_flatten(column)
+        documents, tokens = documents + len(column), tokens + len(ids)
+        highest = max(highest, pc.max(ids).as_py() or 0)
+    for what, said, found in (("documents", shard.documents, documents), ("tokens", shard.tokens, tokens)):
+        if said != found:
+            wrong.append(f"has {found} {what}, the manifest says {said}")
+    if highest >= manifest.tokenizer.vocabulary:
+        wrong.append(f"has token {highest}, beyond the vocabulary of {manifest.tokenizer.vocabulary}")
+    return wrong
+
+
+def _refuse_finished(folder: Path) -> None:
+    if (folder / MANIFEST_FILE).exists():
+        raise RunError(
+            f"token set {folder.parent.name}/{folder.name} is finished and never changes: write a new version"
+        )
+
+
+def _sweep(folder: Path, manifest: Manifest) -> None:
+    """Remove what the manifest does not name, and check that what it names is there."""
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    names = [shard.file for shard in manifest.shards]
+    if len(set(names)) != len(names):
+        raise RunError(f"token set {manifest.version}: two shards have one name")
+    for shard in manifest.shards:
+        if sizes.get(shard.file) != shard.bytes:
+            raise RunError(f"token set {manifest.version}: {shard.file} is not there as it was written")
+    for name in sorted(set(sizes) - set(names)):
+        (folder / name).unlink()
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    pending = folder / f".{MANIFEST_FILE}"
+    with pending.open("w", encoding="utf-8") as file:
+        file.write(manifest.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    pending.replace(folder / MANIFEST_FILE)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # the names as well as the bytes
+    finally:
+        os.close(descriptor)
