@@ -190,10 +190,13 @@ def test_the_same_input_is_refused_and_more_input_is_appended(
     before = answers(out)
     with pytest.raises(ConfigError, match="curated there already, as epoch 0"):
         curate([raw], out)
+    kept = {row["id"]: row["text"] for row in posts(out).values() if row["route"] == "kept"}
+    lines = [
+        line for line in raw.read_bytes().splitlines(keepends=True) if (truth(line) or {}).get("kind") == "organic"
+    ]
+    known = next(line for line in lines if kept.get(orjson.loads(line)["id"]) == orjson.loads(line)["text"])
     copy = tmp_path / "copy.jsonl"
-    copy.write_bytes(
-        raw.read_bytes().splitlines(keepends=True)[0] + b'{"id": "new", "text": "A new post about bread."}\n'
-    )
+    copy.write_bytes(known + b'{"id": "new", "text": "A new post about the smell of fresh bread in the morning."}\n')
     more = curate([copy], out)
     assert more["posts"]["read"] == 2
     assert more["reasons"]["repeated_id"] == 1
