@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.classifier import SHIPPED, Classifier
 from filters.kernels import measures
 from filters.kernels.measures import ALWAYS, WITH_LINK, Known, compile_known, measure
 from filters.kernels.surface import HASHTAG, LINK, MENTION
 from filters.kernels.utf8 import utf8_buffers
+from filters.scored import Scored
 from schemas.columns import QUALITY
 
 MIN_CASED_LETTERS = 8  # fewer say nothing about shouting
@@ -154,7 +154,7 @@ def _known() -> Known:
 
 
 @dataclass(frozen=True)
-class Quality:
+class Quality(Scored):
     """Measure what a post is made of; the trained `score` stands beside the measures.
 
     Shares of hashtags, mentions, links and emoji are of all characters that can be seen, 0 when there are none.
@@ -174,26 +174,12 @@ class Quality:
     """
 
     name: ClassVar[str] = "quality"
-    reads: ClassVar[tuple[str, ...]] = ("clean_text", "language")
     output: ClassVar[pa.StructType] = QUALITY
-
-    model: str = SHIPPED  # or the folder that `swarmfeed train quality` wrote
-    classifier: Classifier = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Read the model once, here, so that workers get arrays and no worker opens a file."""
-        object.__setattr__(self, "classifier", Classifier.load(self.name, self.model))
-
-    @property
-    def sha256(self) -> str:
-        """Return the hash of the trained model."""
-        return self.classifier.sha256
 
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
         """Return one quality struct per row, null where the text is null. Shape: (rows,) in, (rows,) out."""
         texts = pc.struct_field(batch.column("clean_text"), "text")
-        languages = pc.struct_field(batch.column("language"), "lang")
-        columns = {"score": self.classifier.score(texts, languages), **_rules(texts)}
+        columns = {"score": self.score(batch), **_rules(texts)}
         absent = texts.is_null() if texts.null_count else None
         return pa.StructArray.from_arrays([columns[part.name] for part in QUALITY], fields=list(QUALITY), mask=absent)
 
