@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from schemas.errors import SwarmfeedError
+from schemas.errors import ConfigError, SwarmfeedError
 from schemas.version import VERSION
 
 app = typer.Typer(
@@ -26,10 +26,15 @@ app = typer.Typer(
     add_completion=False,
 )
 notes = Console(stderr=True, highlight=False)
+UsageError: type[Any] = typer.BadParameter.__mro__[1]  # click's, or typer's own copy of it; not exported by name
+STOPPED = 130
 
-Inputs = Annotated[list[str], typer.Argument(help="Files, folders or globs: JSONL (plain, .gz, .zst), Parquet, CSV.")]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT", help="Files, folders or globs: JSONL (plain, .gz, .zst), Parquet, CSV."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
-Folder = Annotated[Path, typer.Argument(help="The folder that `swarmfeed run --out` wrote.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `swarmfeed run --out` wrote.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML or JSON file of settings.")]
 Settings = Annotated[list[str], typer.Option("--set", help="One setting, as duplicates.threshold=0.8; repeatable.")]
 Models = Annotated[list[str], typer.Option("--model", help="STAGE=FOLDER of a model you trained; repeatable.")]
@@ -41,18 +46,38 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fa
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and leave with its exit status; a failure is one line on stderr."""
+    """Run the command and leave with its exit status; whatever goes wrong is one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=words, prog_name="swarmfeed", standalone_mode=True)
-    except SwarmfeedError as error:
+        status = app(args=words, prog_name="swarmfeed", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in words:
             traceback.print_exc()
-        notes.print(f"swarmfeed: {error}", style="bold red", markup=False, soft_wrap=True)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        notes.print("swarmfeed: stopped; nothing was published", markup=False)
-        sys.exit(130)
+        line, status = _explained(error)
+        if line:
+            _say(f"swarmfeed: {line}", style="bold red")
+    else:
+        if status == STOPPED:  # typer makes an exit status of Ctrl-C
+            _say("swarmfeed: stopped; nothing was published")
+    sys.exit(status or 0)
+
+
+def _explained(error: BaseException) -> tuple[str, int]:
+    """Return the one line for a failure, empty when all is said, and the exit status."""
+    if isinstance(error, SwarmfeedError):
+        return " ".join(str(error).split()), error.exit_status
+    if isinstance(error, UsageError):
+        message = " ".join(error.format_message().split()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        asked = f"{context.command_path} --help" if context else "swarmfeed --help"
+        return message and f"{message[0].lower()}{message[1:]}; see `{asked}`", 2
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; nothing was published", STOPPED
+    if isinstance(error, OSError) and error.strerror:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return what, SwarmfeedError.exit_status
+    # Not one of ours, so a defect: its message may quote a post, which is for --debug alone.
+    return f"unexpected {type(error).__name__}; --debug shows the traceback", 1
 
 
 @app.command()
@@ -95,11 +120,14 @@ def score(
     from pipelines.score import score as score_file
 
     words = [*settings, f"input.format={input_format}"] if input_format != "auto" else list(settings)
-    done = score_file(inputs, [name.strip() for name in stages.split(",")], out, _config(config, words, models))
+    names = [name.strip() for name in stages.split(",") if name.strip()]
+    chosen = _config(config, words, models)
+    _make_folder(out.parent)
+    done = score_file(inputs, names, out, chosen)
     if as_json:
         _print_json(vars(done))
     else:
-        notes.print(f"{done.posts:,} posts scored into {out}; {done.quarantined:,} records were no posts", markup=False)
+        _say(f"{done.posts:,} posts scored into {out}; {done.quarantined:,} records were no posts")
 
 
 @app.command()
@@ -114,18 +142,20 @@ def simulate(
     """Make up a stream of posts, with the truth about each in `extra`: .jsonl, .jsonl.gz, .jsonl.zst or .parquet."""
     from pipelines.simulate import Simulation, write
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(out.parent)
     with _counting("simulating", posts) as advance:
         made = write(Simulation(posts=posts, seed=seed, rate=rate), out, advance)
     if as_json:
         _print_json(asdict(made))
     else:
-        notes.print(f"{made.lines:,} lines in {out}", markup=False)
+        _say(f"{made.lines:,} lines in {out}")
 
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="spam, toxicity, ai_text, quality, language or tokenizer.")],
+    stage: Annotated[
+        str, typer.Argument(metavar="STAGE", help="spam, toxicity, ai_text, quality, language or tokenizer.")
+    ],
     data: Annotated[list[Path], typer.Option("--data", help="Parquet with text, label, lang; repeatable.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model and its card.")],
     seed: Annotated[int, typer.Option("--seed", help="The same data and seed give the same bytes.")] = 0,
@@ -140,7 +170,7 @@ def train(
     if as_json:
         _print_json(card)
     else:
-        notes.print(f"{stage}: {out}/card.md says what it was trained on and how good it is", markup=False)
+        _say(f"{stage}: {out}/card.md says what it was trained on and how good it is")
 
 
 @app.command()
@@ -154,22 +184,22 @@ def report(out: Folder, as_json: AsJson = False, debug: Debug = False) -> None:
 @app.command()
 def explain(
     out: Folder,
-    post_id: Annotated[str, typer.Argument(help="Id of the post.")],
+    post_id: Annotated[str, typer.Argument(metavar="POST_ID", help="Id of the post.")],
     config: ConfigFile = None,
     settings: Settings = [],  # noqa: B006
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Say why a post was kept or rejected: scores, thresholds, what it duplicates."""
-    from pipelines.explain import find_posts, findings, print_post
+    from pipelines.explain import explain as explain_post
+    from pipelines.explain import print_explanation
 
-    chosen = _config(config, settings, [])
-    for row in find_posts(out, post_id):
-        found = findings(row, chosen)
+    chosen = _config(config, settings, []) if config or settings else None  # None: the settings of the post's own run
+    for one in explain_post(out, post_id, chosen):
         if as_json:
-            _print_json({"post": row, "findings": [asdict(one) for one in found]})
+            _print_json(one.to_dict())
         else:
-            print_post(row, found, Console(highlight=False))
+            print_explanation(one, Console(highlight=False))
 
 
 @app.command()
@@ -196,6 +226,17 @@ def _counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def _say(line: str, style: str | None = None) -> None:
+    notes.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: cannot make the folder {folder}: {error.strerror}") from None
 
 
 def _config(file: Path | None, words: Sequence[str], models: Sequence[str]) -> Any:

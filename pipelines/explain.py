@@ -2,70 +2,246 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-import filters
+from filters.sketch import estimate_jaccard
 from filters.stage import configure
 from filters.verdict import Finding, Verdict
-from pipelines.tables import open_table
+from pipelines.figures import File
+from pipelines.report import DATA_FILE, report_folder
+from pipelines.samples import find_ids, read_rows
+from pipelines.tables import open_table, table_files
 from schemas.config import Config
 from schemas.errors import ConfigError
 
-SHOWN = ("id", "author_id", "created_at", "source", "repost_of", "reply_to_id", "duplicate_of", "epoch", "route")
+FACTS = ("author_id", "created_at", "source", "lang_hint", "reply_to_id", "repost_of", "quote_of", "epoch")
+SCORES = ("quality", "spam", "toxicity", "ai_text")
+SNIPPET_CHARS = 200
 
 
-def find_posts(out: Path, post_id: str) -> list[dict[str, Any]]:
-    """Return every delivery of a post in the newest version of the posts table, oldest epoch first.
+@dataclass(frozen=True)
+class Explanation:
+    """One delivery of a post: its row, what the rules found, and the post it duplicates where that is in the table."""
 
-    File statistics prune what need not be read. Raises ConfigError without a table or without the post.
+    row: dict[str, Any]
+    findings: list[Finding]
+    original: dict[str, Any] | None
+    jaccard: float | None  # estimated, with the original
+    config: str  # whose thresholds these are
+
+    @property
+    def kept(self) -> bool:
+        """Tell what was decided when the post was read."""
+        return bool((self.row["verdict"] or {}).get("keep"))
+
+    @property
+    def against(self) -> list[str]:
+        """Return the reasons that hold under the thresholds looked at."""
+        return list(dict.fromkeys(one.reason for one in self.findings if not one.passed))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "post": _plain(self.row),
+            "findings": [asdict(one) for one in self.findings],
+            "original": _plain(self.original),
+            "jaccard": self.jaccard,
+            "thresholds_of": self.config,
+        }
+
+
+def explain(out: Path, post_id: str, config: Config | None = None) -> list[Explanation]:
+    """Explain every delivery of a post, oldest epoch first, under the thresholds of `config`, else of its own run.
+
+    Raises ConfigError without a table, and without the post, saying where quarantine mentions it.
     """
+    rows = find_posts(out, [post_id])
+    if not rows:
+        raise ConfigError(f"{out}: no post with id {post_id!r}{_in_quarantine(out, post_id)}")
+    targets = sorted({row["duplicate_of"] for row in rows if row["duplicate_of"]})
+    originals = find_posts(out, targets) if targets else []
+    return [_explain(out, row, originals, config) for row in rows]
+
+
+def find_posts(out: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every delivery of some posts in the newest version of the posts table, oldest epoch first.
+
+    File statistics and the column `id` tell which few row groups to read. Raises ConfigError without a table.
+    """
+    files = _files(out, ids)
+    places = find_ids([file.path for file in files], ids)
+    found = read_rows([file.path for file in files], [place for at in places.values() for place in at], None)
+    rows = [{**row, "route": files[number].route} for (number, _), row in found.items()]
+    return sorted(rows, key=lambda row: (row["epoch"], row["route"]))
+
+
+def _files(out: Path, ids: Iterable[str]) -> list[File]:
     delta = open_table(out, "posts")
     if delta is None:
         raise ConfigError(f"{out}: no posts table there; expected a folder that `swarmfeed run --out` wrote")
-    found = delta.to_pyarrow_dataset().to_table(filter=pc.equal(ds.field("id"), post_id)).to_pylist()
-    if not found:
-        raise ConfigError(f"{out}: no post with id {post_id!r} (it may be in quarantine/, or was never read)")
-    return sorted(found, key=lambda row: (row["epoch"], row["route"]))
+    actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+    wanted = list(ids)
+    return [
+        File(out / "posts" / unquote(action["path"]), action["partition.route"], action["num_records"])
+        for action in actions
+        if any(_may_hold(action, name) for name in wanted)
+    ]
 
 
-def findings(row: dict[str, Any], config: Config) -> list[Finding]:
+def _may_hold(action: Mapping[str, Any], name: str) -> bool:
+    low, high = action.get("min.id"), action.get("max.id")
+    return low is None or high is None or low <= name <= high
+
+
+def _explain(out: Path, row: dict[str, Any], originals: list[dict[str, Any]], config: Config | None) -> Explanation:
+    ran = _config_of(out, row["epoch"])
+    used, name = (config, "the settings given") if config else (ran, f"the run of epoch {row['epoch']}")
+    if used is None:
+        used, name = Config(), "the defaults (the report of its run is missing)"
+    original = next((one for one in originals if one["id"] == row["duplicate_of"] and one is not row), None)
+    if original is not None and _same_delivery(original, row):
+        original = None
+    return Explanation(row, findings(row, used), original, _jaccard(row, original), name)
+
+
+def _same_delivery(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in ("id", "epoch", "text", "created_at"))
+
+
+def findings(row: Mapping[str, Any], config: Config) -> list[Finding]:
     """Return what each rule of the verdict found in a post, under the thresholds of `config`."""
-    verdict = configure(filters.STAGES, config.stages)[-1]
+    (verdict,) = configure((Verdict,), {"verdict": config.stages.get("verdict", {})})
     assert isinstance(verdict, Verdict)
     return verdict.explain(row)
 
 
-def print_post(row: dict[str, Any], found: list[Finding], console: Console) -> None:
-    """Print one post, its stage columns and the rules that looked at them."""
-    head = Table(show_header=False, box=None)
-    for name in SHOWN:
+def _config_of(out: Path, epoch: int) -> Config | None:
+    try:
+        told = json.loads((report_folder(out, epoch) / DATA_FILE).read_text(encoding="utf-8"))
+        return Config.parse(told["config"])
+    except (OSError, ValueError, KeyError, ConfigError):
+        return None
+
+
+def _jaccard(row: Mapping[str, Any], original: Mapping[str, Any] | None) -> float | None:
+    sketches = [one["sketch"] for one in (row, original) if one and one["sketch"] and one["sketch"]["signature"]]
+    if len(sketches) < 2:
+        return None
+    left, right = (pa.array([sketch["signature"]], pa.binary()) for sketch in sketches)
+    estimate = float(estimate_jaccard(left, right)[0])
+    return None if math.isnan(estimate) else round(estimate, 3)
+
+
+def _in_quarantine(out: Path, post_id: str) -> str:
+    """Say where quarantined records mention an id."""
+    for path in table_files(out, "quarantine"):
+        rows = pq.read_table(path, columns=["raw", "file", "line", "fault"])
+        hits = rows.filter(pc.match_substring(rows.column("raw").cast(pa.binary()), json.dumps(post_id)))
+        for hit in hits.select(["file", "line", "fault"]).slice(0, 1).to_pylist():
+            return f"; a quarantined record mentions it: {hit['file']}:{hit['line']}, {hit['fault']}"
+    return ": it was never read into this folder"
+
+
+def print_explanation(one: Explanation, console: Console) -> None:
+    """Print one delivery of a post: the verdict first, then the post, what it duplicates, and every rule."""
+    row = one.row
+    reasons = (row["verdict"] or {}).get("reasons") or []
+    verdict = ("kept", "bold cyan") if one.kept else (f"rejected: {', '.join(reasons)}", "bold yellow")
+    console.print(Text.assemble((row["id"], "bold"), "  ", verdict), soft_wrap=True)
+    _print_facts(row, console)
+    console.print()
+    console.print(Text(row["text"] or "(no text is held)"), soft_wrap=True)
+    redacted = (row["pii"] or {}).get("redacted")
+    if (row["pii"] or {}).get("spans"):
+        console.print(Text.assemble(("redacted: ", "dim"), redacted or ""), soft_wrap=True)
+    console.print()
+    for words in _kinship(one):
+        console.print(words, soft_wrap=True)
+    console.print(_rules(one))
+    if bool(one.against) == one.kept:
+        now = f"rejected: {', '.join(one.against)}" if one.against else "kept"
+        console.print(Text(f"Under {one.config} it would be {now}.", "bold"), soft_wrap=True)
+
+
+def _print_facts(row: Mapping[str, Any], console: Console) -> None:
+    facts = Table.grid(padding=(0, 2))
+    for name in FACTS:
         if row.get(name) is not None:
-            head.add_row(name, str(row[name]))
-    for name, answer in row.items():
-        if isinstance(answer, dict) and name not in ("sketch", "clean_text"):
-            head.add_row(name, _short(answer))
-    console.print(head)
-    console.print("\n" + row["text"] + "\n", markup=False, highlight=False)
-    rules = Table("reason", "measure", "measured", "rule", "", title="What the verdict looked at")
-    for one in found:
-        if one.measured is None and one.passed:
+            facts.add_row(Text(f"  {name}", "dim"), Text(str(row[name])))
+    language = row["language"] or {}
+    told = f"{language.get('lang', '-')} ({_number(language.get('confidence'))})"
+    scores = "  ".join(f"{name} {_number((row[name] or {}).get('score'))}" for name in SCORES)
+    facts.add_row(Text("  language", "dim"), Text(told))
+    facts.add_row(Text("  scores", "dim"), Text(scores))
+    console.print(facts)
+
+
+def _kinship(one: Explanation) -> Iterable[Text]:
+    """Say what a post duplicates, or how many duplicate it."""
+    about = one.row["duplicates"] or {}
+    size, authors = about.get("cluster_size") or 1, about.get("cluster_authors") or 0
+    if about.get("kind"):
+        estimate = "" if one.jaccard is None else f", estimated Jaccard {one.jaccard:.2f}"
+        yield Text.assemble((f"{about['kind']} of ", "bold"), (str(one.row["duplicate_of"]), "bold"), estimate)
+        if one.original is None:
+            yield Text("  the original is not in the table any more", "dim")
+        else:
+            state = "kept" if (one.original["verdict"] or {}).get("keep") else "rejected"
+            author = one.original["author_id"] or "unknown"
+            yield Text(f"  {state}, by {author}, {one.original['created_at']}", "dim")
+            yield Text(f"  {_snippet(one.original['text'])}")
+        yield Text(f"  {_many(size, 'post')} by {_many(authors, 'author')} share that original\n", "dim")
+    elif size > 1:
+        yield Text(f"{_many(size - 1, 'duplicate')} of this post; {_many(authors, 'author')} in all\n")
+
+
+def _rules(one: Explanation) -> Table:
+    rules = Table("reason", "measure", "measured", "wants", "", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    rules.columns[2].justify = "right"
+    for found in one.findings:
+        silent = found.threshold is None or found.measured is None or found.measure == "duplicates.kind"
+        if silent and found.passed:
             continue
-        mark = "" if one.passed else "rejects"
-        rules.add_row(one.reason, one.measure, _number(one.measured), f"{one.bound} {_number(one.threshold)}", mark)
-    console.print(rules)
-    verdict = row["verdict"] or {"keep": False, "reasons": []}
-    reasons = ", ".join(verdict["reasons"] or [])
-    console.print("kept" if verdict["keep"] else f"rejected: {reasons}", style="bold")
+        style = "" if found.passed else "bold yellow"
+        wants = f"{found.bound} {_number(found.threshold)}"
+        mark = "" if found.passed else "rejects"
+        cells = (found.reason, found.measure, _number(found.measured), wants, mark)
+        rules.add_row(*(Text(cell) for cell in cells), style=style)
+    return rules
 
 
-def _short(answer: dict[str, Any]) -> str:
-    return "  ".join(f"{name}={_number(value)}" for name, value in answer.items() if name != "redacted")
+def _plain(value: Any) -> Any:
+    """Return a row with its bytes in hexadecimal, which JSON can hold."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _many(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> _many(1, "author"), _many(1200, "author")
+    ('1 author', '1,200 authors')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _snippet(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SNIPPET_CHARS else line[:SNIPPET_CHARS] + "…"
 
 
 def _number(value: Any) -> str:

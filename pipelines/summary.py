@@ -46,6 +46,7 @@ def summarise(result: StepResult, shop: Workshop) -> dict[str, Any]:
         "notices": sum(part.notices for part in staged),
         "tokens": _tokens(result, shop),
         "token_set": result.token_set if kept else None,
+        "config": shop.config.model_dump(mode="json"),
         "config_hash": shop.config.hash(),
         "models": model_hashes(shop.stages) | {"tokenizer": shop.tokenizer.sha256},
         "phases": {name: round(seconds, 3) for name, seconds in result.seconds.items()},

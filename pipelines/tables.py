@@ -177,7 +177,10 @@ def open_table(root: Path, table: str) -> DeltaTable | None:
 def table_files(root: Path, table: str) -> list[str]:
     """Return the Parquet files of a table's newest version; none where the table does not exist."""
     delta = open_table(root, table)
-    return [] if delta is None else list(delta.file_uris())
+    if delta is None:
+        return []
+    paths = pa.table(delta.get_add_actions()).column("path").to_pylist()  # file_uris() would leave "%20" in a folder
+    return [str((root / table / unquote(path)).absolute()) for path in paths]
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:
