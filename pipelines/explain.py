@@ -20,9 +20,9 @@ from rich.text import Text
 from filters.sketch import estimate_jaccard
 from filters.stage import configure
 from filters.verdict import Finding, Verdict
-from pipelines.figures import File
 from pipelines.report import DATA_FILE, report_folder
-from pipelines.samples import find_ids, read_rows
+from pipelines.report.figures import File
+from pipelines.report.samples import find_ids, read_rows
 from pipelines.tables import open_table, table_files
 from schemas.config import Config
 from schemas.errors import ConfigError

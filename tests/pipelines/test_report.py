@@ -15,9 +15,9 @@ from invented_output import curate
 from rich.console import Console
 
 from pipelines import report
-from pipelines.charts import mirrored, over_time, score_axis
-from pipelines.figures import Figures, File, _spread, epoch_files, measure
-from pipelines.report_page import render
+from pipelines.report.charts import mirrored, over_time, score_axis
+from pipelines.report.figures import Figures, File, _spread, epoch_files, measure
+from pipelines.report.page import render
 from pipelines.tables import open_table
 from schemas.config import Config
 from schemas.errors import ConfigError

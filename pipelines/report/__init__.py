@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import report_page
-from pipelines.figures import Figures, epoch_files, measure, quarantine_examples
+from pipelines.report import page
+from pipelines.report.figures import Figures, epoch_files, measure, quarantine_examples
 from pipelines.tables import epochs
 from schemas.errors import ConfigError
 from schemas.reasons import Reason
@@ -64,8 +64,8 @@ def _write(out: Path, totals: Mapping[str, Any], figures: Figures) -> dict[str, 
     }
     report = {**totals, **found}
     _replace(folder / DATA_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    page = report_page.render(totals, figures, quarantine_examples(out, epoch), _committed_at(out, epoch))
-    _replace(folder / PAGE_FILE, page)
+    html = page.render(totals, figures, quarantine_examples(out, epoch), _committed_at(out, epoch))
+    _replace(folder / PAGE_FILE, html)
     return {**report, "report": str(folder / PAGE_FILE)}
 
 

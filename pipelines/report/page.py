@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from filters.verdict import RULES, Finding, Verdict
-from pipelines.charts import Chart, Mark, length_axis, mirrored, over_time, score_axis
-from pipelines.figures import CHARS_BINS, SCORE_BINS, SCORES, Figures
+from pipelines.report.charts import Chart, Mark, length_axis, mirrored, over_time, score_axis
+from pipelines.report.figures import CHARS_BINS, SCORE_BINS, SCORES, Figures
 from schemas.reasons import Reason
 
 SAMPLE_CHARS = 280
@@ -58,7 +58,7 @@ def render(totals: Mapping[str, Any], figures: Figures, examples: Mapping[str, A
     verdict = Verdict(**(totals.get("config") or {}).get("stages", {}).get("verdict", {}))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"count": _count, "percent": _percent, "short": _short_count, "clock": _clock}
-    template = environment.from_string(files("pipelines").joinpath("report.html").read_text(encoding="utf-8"))
+    template = environment.from_string(files("pipelines.report").joinpath("report.html").read_text(encoding="utf-8"))
     time_chart = over_time(figures.hours["kept"], figures.hours["rejected"])
     return template.render(
         totals=totals,

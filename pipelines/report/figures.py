@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.samples import Cluster, Picks, find_ids, read_rows, reason_rows
+from pipelines.report.samples import Cluster, Picks, find_ids, read_rows, reason_rows
 from pipelines.tables import APP, open_table
 from schemas.reasons import Reason
 
