@@ -183,7 +183,7 @@ def is_validation(file: Path) -> bool:
 
 
 def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
-    table = _table(stage, file)
+    table = read_labelled(stage, file)
     name = name_of(file)
     known = KNOWN_SETS.get(name, UNKNOWN_SET)
     languages = table["lang"].combine_chunks().cast(pa.string())
@@ -203,7 +203,8 @@ def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
     return Examples(texts, positive, languages, np.full(len(texts), name), parts)
 
 
-def _table(stage: str, file: Path) -> pa.Table:
+def read_labelled(stage: str, file: Path) -> pa.Table:
+    """Return the table of a labelled file; raise ConfigError unless text, label and lang are columns of text."""
     try:
         table = pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as error:

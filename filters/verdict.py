@@ -129,9 +129,9 @@ class Verdict:
     min_entropy: Threshold = 2.0
     max_entropy: Threshold = 5.5
     drop_templates: bool = True
-    min_quality: Threshold = 0.2
-    max_spam: Threshold = 0.8
-    max_toxicity: Threshold = 0.9
+    min_quality: Threshold = 0.02  # the trained heads know little: heed them at their far ends alone
+    max_spam: Threshold = 0.95
+    max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
     max_ai_text: Threshold = None  # the post alone says too little to drop it on
     per_language: Mapping[str, Mapping[str, Threshold]] = field(default_factory=dict, hash=False, repr=False)
 

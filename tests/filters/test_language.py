@@ -143,7 +143,10 @@ def test_a_language_counts_as_much_as_platforms_see_of_it() -> None:
     others = set(supported()) - set(language.COMMON)
     whole = sum(map(share_of, language.COMMON)) + sum(map(share_of, others))
     assert whole == pytest.approx(100, abs=3), "percent of all posts"
-    texts = pa.array(["how are you today"] * 40 + ["Rotary club donates defibrillator to Canby rink"] * 40)
+    texts = pa.array(
+        ["the council voted last night to close the old pool"] * 40
+        + ["Rotary club donates defibrillator to Canby rink"] * 40
+    )
     often, rarely = (fit_thresholds(texts, ["en"] * 40 + [wrong] * 40)["en"] for wrong in ("ja", "wa"))
     assert often > 0.5 > rarely, "a mistake on a language that is written often costs more"
 
