@@ -10,14 +10,13 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from output import answers, curate, posts, tokens
 from pyspark.sql import SparkSession
 
-from pipelines import run as batch
 from pipelines import step as stepping
 from pipelines.simulate import Simulation, known_clusters, truth, write
-from pipelines.tables import epochs, open_table, table_files
+from pipelines.tables import epochs, table_files
 from pipelines.token_sets import verify
-from schemas.config import Config
 from schemas.errors import ConfigError, RunError
 from schemas.post import POST
 from schemas.reasons import Fault, Reason
@@ -40,36 +39,6 @@ def curated(spark: SparkSession, raw: Path, tmp_path_factory: pytest.TempPathFac
     return out, curate([raw], out)
 
 
-def curate(inputs: list[Path], out: Path, **sections: Any) -> dict[str, Any]:
-    return batch.run(batch.Order(tuple(map(str, inputs)), out, Config.parse(sections)))
-
-
-def posts(out: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Every post of the table; the key tells deliveries of one id apart."""
-    delta = open_table(out, "posts")
-    assert delta is not None
-    rows = delta.to_pyarrow_table().to_pylist()
-    found = {(row["id"], row["text"], number): row for number, row in enumerate(rows)}
-    assert len(found) == len(rows)
-    return found
-
-
-def answers(out: Path) -> list[tuple[Any, ...]]:
-    """What must not depend on how the input was cut: per post the verdict, what it duplicates, and its cluster."""
-    return sorted(
-        (row["id"], row["text"], row["duplicate_of"] or "", json.dumps(row["duplicates"]), json.dumps(row["verdict"]))
-        for row in posts(out).values()
-    )
-
-
-def tokens(out: Path, report: dict[str, Any]) -> dict[str, list[int]]:
-    """Token ids by post."""
-    shards = sorted((out / report["token_set"]).glob("shard-*.parquet"))
-    rows = [row for shard in shards for row in pq.read_table(shard).to_pylist()]
-    assert all(row["post_ids"] == [row["document_id"]] for row in rows)
-    return {row["document_id"]: row["tokens"] for row in rows}
-
-
 def test_every_line_is_accounted_for(curated: tuple[Path, dict[str, Any]], raw: Path) -> None:
     out, report = curated
     counts = report["posts"]
@@ -77,7 +46,7 @@ def test_every_line_is_accounted_for(curated: tuple[Path, dict[str, Any]], raw: 
     lines = [line for line in raw.read_bytes().split(b"\n") if line.strip()]
     assert counts["read"] + report["tombstones"] + report["notices"] == len(lines) == LINES
     assert counts["kept"] == sum(pq.read_metadata(file).num_rows for file in table_files(out, "documents"))
-    rows = posts(out).values()
+    rows = posts(out)
     assert counts["kept"] == sum(row["route"] == "kept" for row in rows) == sum(row["verdict"]["keep"] for row in rows)
     assert counts["rejected"] == sum(row["route"] == "rejected" for row in rows)
     quarantined = [row for file in table_files(out, "quarantine") for row in pq.read_table(file).to_pylist()]
@@ -92,7 +61,7 @@ def test_the_report_says_what_the_tables_say(curated: tuple[Path, dict[str, Any]
     out, report = curated
     written = json.loads((out / "reports" / "epoch-000000" / "report.json").read_text())
     assert written["posts"] == report["posts"]
-    rejected = [row for row in posts(out).values() if row["route"] == "rejected"]
+    rejected = [row for row in posts(out) if row["route"] == "rejected"]
     for reason in report["reasons"]:
         assert report["reasons"][reason] == sum(reason in row["verdict"]["reasons"] for row in rejected)
     assert sum(report["languages"].values()) == report["posts"]["kept"]
@@ -106,7 +75,7 @@ def test_campaigns_collapse_to_their_first_post(curated: tuple[Path, dict[str, A
     clusters = known_clusters(raw.read_bytes().splitlines())
     members = {post: name for name, ids in clusters.items() for post in ids}
     copies = sum(len(ids) - 1 for ids in clusters.values())
-    rows = [row for row in posts(out).values() if row["id"] in members and row["duplicate_of"]]
+    rows = [row for row in posts(out) if row["id"] in members and row["duplicate_of"]]
     right = [row for row in rows if members.get(row["duplicate_of"]) == members[row["id"]]]
     assert copies > 100
     assert len({row["id"] for row in right}) >= 0.95 * copies
@@ -120,7 +89,7 @@ def test_deleted_posts_are_not_kept_and_hold_no_text(curated: tuple[Path, dict[s
         for line in raw.read_bytes().splitlines()
         if b'"post_deleted"' in line and (event := orjson.loads(line)).get("kind") == "post_deleted"
     }
-    rows = [row for row in posts(out).values() if row["id"] in gone]
+    rows = [row for row in posts(out) if row["id"] in gone]
     assert len(rows) > 10
     for row in rows:
         assert row["route"] == "rejected"
@@ -138,7 +107,7 @@ def test_the_newest_version_of_an_edited_post_counts(curated: tuple[Path, dict[s
         said = truth(line)
         if said and said["kind"] == "edit":
             edits[said["edit_of"]] = orjson.loads(line)["text"]
-    rows = [row for row in posts(out).values() if row["id"] in edits and not row["duplicates"]["deleted"]]
+    rows = [row for row in posts(out) if row["id"] in edits and not row["duplicates"]["deleted"]]
     kept = [row for row in rows if "superseded" not in (row["duplicates"]["kind"] or "")]
     older = [row for row in rows if row["duplicates"]["kind"] == "superseded"]
     assert len(older) > 5
@@ -152,7 +121,7 @@ def test_redacted_text_is_what_is_tokenised(curated: tuple[Path, dict[str, Any]]
     out, report = curated
     tokenizer = load_tokenizer("default")
     ids = tokens(out, report)
-    kept = {row["id"]: row for row in posts(out).values() if row["route"] == "kept"}
+    kept = {row["id"]: row for row in posts(out) if row["route"] == "kept"}
     assert set(ids) == set(kept)
     assert any(row["pii"]["spans"] for row in kept.values())
     end = [] if tokenizer.end_of_document is None else [tokenizer.end_of_document]
@@ -190,7 +159,7 @@ def test_the_same_input_is_refused_and_more_input_is_appended(
     before = answers(out)
     with pytest.raises(ConfigError, match="curated there already, as epoch 0"):
         curate([raw], out)
-    kept = {row["id"]: row["text"] for row in posts(out).values() if row["route"] == "kept"}
+    kept = {row["id"]: row["text"] for row in posts(out) if row["route"] == "kept"}
     lines = [
         line for line in raw.read_bytes().splitlines(keepends=True) if (truth(line) or {}).get("kind") == "organic"
     ]
