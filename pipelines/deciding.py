@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from filters.stage import Stage
 from pipelines.staging import add_counts
 from pipelines.tables import DataFile, DataFileWriter, posts_schema
-from pipelines.token_sets import ShardSummary, write_shards
-from pipelines.tokenizers import Tokenizer
+from pipelines.tokens.sets import ShardSummary, write_shards
+from pipelines.tokens.tokenizer import Tokenizer
 from schemas.columns import DUPLICATES
 from schemas.tokens import DOCUMENT
 

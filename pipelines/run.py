@@ -15,12 +15,13 @@ from pyspark.sql import SparkSession
 
 import filters
 from filters.stage import configure
-from pipelines import failures, report, session, summary, tables, token_sets
+from pipelines import failures, report, session, summary, tables
 from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.progress import Watch
 from pipelines.sources import Split, plan_splits, read_split
 from pipelines.step import Intake, Part, Workshop, step
-from pipelines.tokenizers import load_tokenizer
+from pipelines.tokens import sets
+from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.version import VERSION
@@ -56,7 +57,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
         shop = Workshop(spark, config, stages, tokenizer, order.out, staging)
         started = time.monotonic()
         with (watch or Watch()).over(spark):
-            result = step(intake(spark, splits, config), shop, epoch, token_sets.next_version(order.out, MEMBER))
+            result = step(intake(spark, splits, config), shop, epoch, sets.next_version(order.out, MEMBER))
         totals = summary.summarise(result, shop)
         record = EpochRecord(
             epoch=epoch,

@@ -25,7 +25,7 @@ from pipelines.exchange import delivered, post, routed
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
 from pipelines.tables import table_files
-from pipelines.tokenizers import Tokenizer
+from pipelines.tokens.tokenizer import Tokenizer
 from schemas.config import Config
 from schemas.errors import RunError
 

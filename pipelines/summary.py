@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from filters.stage import Stage
-from pipelines import token_sets
 from pipelines.step import StepResult, Workshop
+from pipelines.tokens import sets
 from schemas.errors import RunError
 from schemas.reasons import Reason
 from schemas.version import VERSION
@@ -63,10 +63,8 @@ def _tokens(result: StepResult, shop: Workshop) -> dict[str, int]:
     shards = [shard for part in result.decided for shard in part.shards]
     if not shards:
         return {"kept": 0}
-    origin = token_sets.Origin(
-        config_hash=shop.config.hash(), models=model_hashes(shop.stages), tokenizer=shop.tokenizer
-    )
-    manifest = token_sets.finish(shop.staging / result.token_set, shards, origin)
+    origin = sets.Origin(config_hash=shop.config.hash(), models=model_hashes(shop.stages), tokenizer=shop.tokenizer)
+    manifest = sets.finish(shop.staging / result.token_set, shards, origin)
     return {"kept": manifest.tokens, "documents": manifest.documents, "shards": len(manifest.shards)}
 
 

@@ -28,7 +28,7 @@ from filters.labelled import (
     part_of,
     read_labelled,
 )
-from pipelines.tokenizer_training import train_tokenizer
+from pipelines.tokens.training import train_tokenizer
 from schemas.columns import CLEAN_TEXT
 from schemas.errors import ConfigError, SetupError, nearest
 

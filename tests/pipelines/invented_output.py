@@ -18,7 +18,7 @@ from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.sources import Records
 from pipelines.staging import Workplan, stage_part
 from pipelines.step import StepResult, Workshop
-from pipelines.tokenizers import load_tokenizer
+from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
 from schemas.post import POST, QUARANTINE, TOMBSTONE
 

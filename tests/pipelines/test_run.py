@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pipelines import step as stepping
 from pipelines.simulate import Simulation, known_clusters, truth, write
 from pipelines.tables import epochs, table_files
-from pipelines.token_sets import verify
+from pipelines.tokens.sets import verify
 from schemas.errors import ConfigError, RunError
 from schemas.post import POST
 from schemas.reasons import Fault, Reason
@@ -116,7 +116,7 @@ def test_the_newest_version_of_an_edited_post_counts(curated: tuple[Path, dict[s
 
 
 def test_redacted_text_is_what_is_tokenised(curated: tuple[Path, dict[str, Any]]) -> None:
-    from pipelines.tokenizers import load_tokenizer
+    from pipelines.tokens.tokenizer import load_tokenizer
 
     out, report = curated
     tokenizer = load_tokenizer("default")

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-from pipelines.token_patterns import POST_PATTERN
-from pipelines.tokenizers import TOKENIZER_FILE, Tokenizer
+from pipelines.tokens.patterns import POST_PATTERN
+from pipelines.tokens.tokenizer import TOKENIZER_FILE, Tokenizer
 from schemas.errors import ConfigError, SetupError
 
 CARD_FILE, PAGE_FILE = "card.json", "card.md"

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.tokenizers import TOKENS, Tokenizer
+from pipelines.tokens.tokenizer import TOKENS, Tokenizer
 from schemas.tokens import TOKEN_SHARD, Shard
 
 Lengths = npt.NDArray[np.int64]

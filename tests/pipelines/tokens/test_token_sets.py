@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import shard_files
-from pipelines.token_sets import (
+from pipelines.tokens import shards
+from pipelines.tokens.sets import (
     Origin,
     ShardSummary,
     finish,
@@ -25,7 +25,7 @@ from pipelines.token_sets import (
     verify,
     write_shards,
 )
-from pipelines.tokenizers import Tokenizer, load_tokenizer
+from pipelines.tokens.tokenizer import Tokenizer, load_tokenizer
 from schemas.errors import ConfigError, RunError
 from schemas.tokens import DOCUMENT, TOKEN_SHARD
 from schemas.version import VERSION
@@ -126,12 +126,12 @@ class TestShards:
     def test_same_bytes_however_documents_are_batched(
         self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(shard_files, "GROUP_TOKENS", 40)
-        monkeypatch.setattr(shard_files, "GROUP_DOCUMENTS", 3)
+        monkeypatch.setattr(shards, "GROUP_TOKENS", 40)
+        monkeypatch.setattr(shards, "GROUP_DOCUMENTS", 3)
         whole = documents(TEXTS * 5, LANGUAGES * 5)
         hashes = []
         for number, size in enumerate((1, 3, 7, 40)):
-            monkeypatch.setattr(shard_files, "PIECE_BYTES", 50 * size)
+            monkeypatch.setattr(shards, "PIECE_BYTES", 50 * size)
             batches = pa.Table.from_batches([whole]).to_batches(max_chunksize=size)
             summaries = write_shards(batches, tokenizer, tmp_path / str(number), "000000", 300)
             hashes.append([summary.shard.sha256 for summary in summaries])

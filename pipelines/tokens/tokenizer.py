@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.token_engines import Engine, HuggingFaceEngine, SentencePieceEngine, TiktokenEngine
+from pipelines.tokens.engines import Engine, HuggingFaceEngine, SentencePieceEngine, TiktokenEngine
 from schemas.errors import ConfigError, SetupError
 from schemas.tokens import TokenizerCard
 

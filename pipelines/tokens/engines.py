@@ -15,7 +15,7 @@ import sentencepiece
 import tiktoken
 import tokenizers
 
-from pipelines.token_patterns import POST_PATTERN, RANKS_PATTERN
+from pipelines.tokens.patterns import POST_PATTERN, RANKS_PATTERN
 
 END_NAMES = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]", "[SEP]")
 """Names under which a tokenizer.json declares its end of document, first match wins: the format has no field for it."""

@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from tokenizers import Regex, decoders, models, pre_tokenizers, processors, trainers
 
 import pipelines
-from pipelines.token_engines import HuggingFaceEngine, parse_ranks
-from pipelines.token_patterns import POST_PATTERN, RANKS_PATTERN
-from pipelines.tokenizer_training import bytes_per_token, prepare, train_tokenizer
-from pipelines.tokenizers import Tokenizer, load_tokenizer
+from pipelines.tokens.engines import HuggingFaceEngine, parse_ranks
+from pipelines.tokens.patterns import POST_PATTERN, RANKS_PATTERN
+from pipelines.tokens.tokenizer import Tokenizer, load_tokenizer
+from pipelines.tokens.training import bytes_per_token, prepare, train_tokenizer
 from schemas.errors import ConfigError
 
 KINDS = ("default", "trained", "foreign", "sentencepiece", "tiktoken")
@@ -219,7 +219,7 @@ def test_the_default_is_read_from_inside_a_zip(tmp_path: Path) -> None:
                 file.write(path, path.relative_to(root))
         for name in ("filters/__init__.py", "pipelines/__init__.py"):
             file.writestr(name, "")
-    script = "from pipelines.tokenizers import load_tokenizer as load; print(load('default').sha256)"
+    script = "from pipelines.tokens.tokenizer import load_tokenizer as load; print(load('default').sha256)"
     environment = {**os.environ, "PYTHONPATH": str(archive)}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=120, capture_output=True)

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipelines.shard_files import TOKENIZER_KEY, ShardFile, ShardSummary, rows_with_tokens
-from pipelines.tokenizers import Tokenizer
+from pipelines.tokens.shards import TOKENIZER_KEY, ShardFile, ShardSummary, rows_with_tokens
+from pipelines.tokens.tokenizer import Tokenizer
 from schemas.errors import ConfigError, RunError
 from schemas.tokens import TOKEN_SHARD, Manifest, Shard
 from schemas.version import VERSION

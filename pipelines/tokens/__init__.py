@@ -1,0 +1,1 @@
+"""Tokenizers, token shards and token sets: what a trainer reads."""
