@@ -19,7 +19,7 @@ from pipelines import failures, report, session, summary, tables
 from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.progress import Watch
 from pipelines.sources import Split, plan_splits, read_split
-from pipelines.step import Intake, Part, Workshop, step
+from pipelines.step import Intake, Part, StepResult, Workshop, step
 from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
@@ -45,38 +45,41 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     machine lacks something, RunError when the run failed; in each case the folder shows what it showed before.
     """
     began = time.monotonic()
-    config = order.config
+    config, out = order.config, order.out.absolute()  # executors have folders of their own
     stages = configure(filters.STAGES, config.stages)
     tokenizer = load_tokenizer(config.tokens.tokenizer)
     splits = plan_splits(order.inputs, config.input)
     schemas = tables.table_schemas(stages)
-    with claim(order.out, schemas) as staging, failures.explained():
+    with failures.explained(), claim(out, schemas) as staging:
         identity = input_identity(splits)
-        epoch = next_epoch(order.out, identity)
+        epoch = next_epoch(out, identity)
         spark = session.start(config.spark)
-        shop = Workshop(spark, config, stages, tokenizer, order.out, staging)
+        shop = Workshop(spark, config, stages, tokenizer, out, staging)
         started = time.monotonic()
         with (watch or Watch()).over(spark):
-            result = step(intake(spark, splits, config), shop, epoch, sets.next_version(order.out, MEMBER))
+            result = step(intake(spark, splits, config), shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)
-        record = EpochRecord(
-            epoch=epoch,
-            at=datetime.now(UTC),
-            metadata={
-                "swarmfeed.epoch": str(epoch),
-                "swarmfeed.input": identity,
-                "swarmfeed.config": totals["config_hash"],
-                "swarmfeed.version": VERSION,
-            },
-            files=tuple(file for part in (*result.staged, *result.decided) for file in part.files),
-            folders=(result.token_set,) if totals["tokens"]["kept"] else (),
-        )
-        publish(order.out, record, schemas)
+        publish(out, _record(result, totals, identity), schemas)
         seconds = time.monotonic() - started
     totals["seconds"] = round(seconds, 3)
     totals["startup_seconds"] = round(started - began, 3)
     totals["posts_per_second"] = round(totals["posts"]["read"] / seconds, 1)
-    return report.write(order.out, totals)
+    return report.write(out, totals)
+
+
+def _record(result: StepResult, totals: dict[str, Any], identity: str) -> EpochRecord:
+    return EpochRecord(
+        epoch=result.epoch,
+        at=datetime.now(UTC),
+        metadata={
+            "swarmfeed.epoch": str(result.epoch),
+            "swarmfeed.input": identity,
+            "swarmfeed.config": totals["config_hash"],
+            "swarmfeed.version": VERSION,
+        },
+        files=tuple(file for part in (*result.staged, *result.decided) for file in part.files),
+        folders=(result.token_set,) if totals["tokens"]["kept"] else (),
+    )
 
 
 def intake(spark: SparkSession, splits: Sequence[Split], config: Config) -> Intake:
