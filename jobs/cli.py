@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +49,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fa
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave with its exit status; whatever goes wrong is one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" not in words:
+        logging.basicConfig(handlers=[logging.NullHandler()])  # py4j logs a traceback for what ends up as one line
     try:
         status = app(args=words, prog_name="swarmfeed", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:

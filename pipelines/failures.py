@@ -6,17 +6,18 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
-
 from schemas import errors
 from schemas.errors import ConfigError, RunError, SetupError, SwarmfeedError
 
 _OURS = re.compile(r"schemas\.errors\.(\w+): ([^\n]*)")
 _FULL = re.compile(r"No space left on device|Errno 28|Disk quota exceeded|os error 28")
 _DENIED = re.compile(r"PermissionError: (?:\[Errno \d+\] )?([^\n]*)")
-_PYTHON = re.compile(r"^(\w+(?:Error|Exception)): ", re.MULTILINE)
+_GONE = re.compile(r"FileNotFoundError: (?:\[Errno \d+\] )?([^\n]*)")
+_MODULE = re.compile(r"ModuleNotFoundError: No module named ([^\n]*)")
+_NAME = re.compile(r"^(?:: )?(?:\w+\.)*(\w*(?:Error|Exception|Invalid))(?:: |$)", re.MULTILINE)
 _LOST = re.compile(r"Python worker exited unexpectedly|ExecutorLostFailure|OutOfMemoryError|Cannot allocate memory")
+
+_JVM = re.compile(r"^ConnectionRefusedError|^ConnectionResetError|Py4JNetworkError|Answer from Java side is empty")
 
 
 @contextlib.contextmanager
@@ -26,8 +27,8 @@ def explained() -> Iterator[None]:
         yield
     except SwarmfeedError:
         raise
-    except (PySparkException, Py4JError, OSError, RuntimeError, ValueError) as error:
-        raise explain(str(error)) from error
+    except Exception as error:
+        raise explain(f"{type(error).__name__}: {error}") from error
 
 
 def explain(message: str) -> SwarmfeedError:
@@ -46,10 +47,14 @@ def explain(message: str) -> SwarmfeedError:
         return RunError("the disk is full: nothing was published; make room and run again")
     if denied := _DENIED.search(message):
         return ConfigError(f"a file cannot be read or written: {denied[1]}")
+    if gone := _GONE.search(message):
+        return RunError(f"a file is gone that was there before: {gone[1]}")
+    if module := _MODULE.search(message):
+        return SetupError(f"an executor lacks the Python module {module[1]}: install there what pyproject.toml lists")
     if _LOST.search(message):
         return RunError("a worker was lost, most likely out of memory: lower input.batch_rows or input.split_bytes")
-    if "JAVA_GATEWAY_EXITED" in message:
-        return SetupError("Spark could not start its JVM: run `swarmfeed doctor`")
-    names = _PYTHON.findall(message)
-    what = names[-1] if names else message.strip().splitlines()[0][:160] if message.strip() else "unknown failure"
+    if _JVM.search(message):
+        return RunError("Spark's JVM was lost, most likely out of memory; nothing was published; run again")
+    names = _NAME.findall(message)
+    what = names[-1] if names else "unknown failure"
     return RunError(f"the run failed ({what}); nothing was published; --debug shows the traceback")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 import filters
 from filters.stage import Stage, annotate, configure
-from pipelines.sources import plan_splits, read_split
+from pipelines.sources import Records, Split, plan_splits, read_split
 from schemas.columns import DUPLICATES
-from schemas.config import Config
+from schemas.config import Config, InputConfig
 from schemas.errors import ConfigError, RunError, nearest
+from schemas.post import POST
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ def score(inputs: Sequence[str], names: Sequence[str], out: Path, config: Config
     stage or an input that cannot be read, RunError when the output cannot be written.
     """
     stages = _needed(configure(filters.STAGES, config.stages), names)
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: expected a file to write, got a folder")
     whole = config.model_copy(update={"input": config.input.model_copy(update={"split_bytes": sys.maxsize})})
-    schema = pa.schema([("id", pa.string()), *((stage.name, stage.output) for stage in stages if stage.name in names)])
-    splits = plan_splits(inputs, whole.input)
+    schema = pa.schema([POST.field("id"), *((stage.name, stage.output) for stage in stages if stage.name in names)])
+    splits = _in_order(inputs, whole.input)
     posts = quarantined = failed = 0
     partial = out.with_name(f".{out.name}.partial")
     try:
         with pq.ParquetWriter(partial, schema) as writer:
             for split in splits:
-                for records in read_split(split, whole.input):
+                for records in _read(split, whole.input):
                     batch, failures = _columns(records.posts, stages, schema)
                     writer.write_batch(batch)
                     posts += batch.num_rows
@@ -56,9 +59,27 @@ def score(inputs: Sequence[str], names: Sequence[str], out: Path, config: Config
     return Scored(posts, quarantined, failed)
 
 
+def _in_order(inputs: Sequence[str], config: InputConfig) -> list[Split]:
+    """Plan the inputs in the order they are named, a file named twice where it stands first."""
+    first: dict[tuple[str, int], Split] = {}
+    for path in inputs:
+        for split in plan_splits([path], config):
+            first.setdefault((split.path, split.part), split)
+    return list(first.values())
+
+
+def _read(split: Split, config: InputConfig) -> Iterator[Records]:
+    try:
+        yield from read_split(split, config)
+    except OSError as error:
+        raise RunError(f"{split.path}: cannot be read any more: {error.strerror or error}") from None
+
+
 def _needed(stages: Sequence[Stage], names: Sequence[str]) -> tuple[Stage, ...]:
     """Return the named stages and those whose columns they read, in running order."""
     by_name = {stage.name: stage for stage in stages}
+    if not names:
+        raise ConfigError(f"--stages: no stage named: {nearest('', by_name)}")
     wanted: set[str] = set()
     pending = list(names)
     while pending:
