@@ -28,7 +28,16 @@ def explained() -> Iterator[None]:
     except SwarmfeedError:
         raise
     except Exception as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from error
         raise explain(f"{type(error).__name__}: {error}") from error
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether this came of Ctrl-C: cleaning up behind it fails too, once the JVM has gone."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def explain(message: str) -> SwarmfeedError:

@@ -19,7 +19,7 @@ from pipelines import failures, report, session, summary, tables
 from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.progress import Watch
 from pipelines.sources import Split, plan_splits, read_split
-from pipelines.step import Intake, Part, StepResult, Workshop, step
+from pipelines.step import Intake, Part, StepResult, Workshop, step, warm_up
 from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
@@ -55,8 +55,9 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
         epoch = next_epoch(out, identity)
         spark = session.start(config.spark)
         shop = Workshop(spark, config, stages, tokenizer, out, staging)
-        started = time.monotonic()
         with (watch or Watch()).over(spark):
+            warm_up(shop)
+            started = time.monotonic()
             result = step(intake(spark, splits, config), shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)
         publish(out, _record(result, totals, identity), schemas)

@@ -51,12 +51,13 @@ def start(config: SparkConfig, name: str = "swarmfeed") -> SparkSession:
 
     Raises ConfigError for a master or a memory Spark would not understand, SetupError where Java is missing or old.
     """
-    running = SparkSession.getActiveSession()
-    if running is not None:
-        return running
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM already
     if not submitted:
         _check(config)
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        return running
+    if not submitted:
         java_version()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # pyspark reads workers' Python from here alone
     conf = SparkConf().setAppName(name).setAll(_settings(config).items())

@@ -202,13 +202,13 @@ def visible(out: Path) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("spare_kib", [0, 16, 100, 400, 1000])
+@pytest.mark.parametrize("spare_kib", [0, 100, 1000])
 def test_a_full_disk_publishes_nothing(
     spark: SparkSession, tmp_path: Path, small_disk: Path, capfd: pytest.CaptureFixture[str], spare_kib: int
 ) -> None:
     small, big, out = tmp_path / "small.jsonl", tmp_path / "big.jsonl", small_disk / "out"
     write(Simulation(posts=40, seed=1), small)
-    write(Simulation(posts=4000, seed=2), big)
+    write(Simulation(posts=2500, seed=2), big)
     assert call("run", small, "--out", out) == 0
     before, posts = visible(out), sorted(row["id"] for row in rows_of(out, "posts"))
     capfd.readouterr()

@@ -52,7 +52,7 @@ def test_a_run_that_is_stopped(tmp_path: Path, stop: Callable[[int], None], stat
         time.sleep(0.05)
     stop(run.pid)
     told, error = run.communicate(timeout=60)
-    assert (run.returncode, told) == (status, "")
+    assert (run.returncode, told) == (status, ""), error
     assert error.startswith(said)
     assert error.count("\n") == 1
     assert [path.name for path in out.iterdir()] == [".swarmfeed"]

@@ -73,6 +73,17 @@ def test_the_cause_is_kept(error: Exception) -> None:
     assert caught.value.__cause__ is error
 
 
+def test_what_breaks_behind_an_interrupt_is_the_interrupt() -> None:
+    def clean_up_badly() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    with pytest.raises(KeyboardInterrupt), explained():
+        clean_up_badly()
+
+
 def test_a_defect_keeps_its_name() -> None:
     with pytest.raises(RunError, match=r"the run failed \(ZeroDivisionError\)") as caught, explained():
         raise ZeroDivisionError("the words of a post")
