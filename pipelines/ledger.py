@@ -25,6 +25,8 @@ from schemas.errors import ConfigError
 STATE = ".swarmfeed"
 STAGING = "staging"
 REDO = "redo.json"
+RESERVE = "reserve"
+REPORT_BYTES = 1 << 20  # room for the table logs' own frames and the report
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,23 @@ def claim(root: Path, schemas: Mapping[str, pa.Schema]) -> Iterator[Path]:
 
 
 def publish(root: Path, record: EpochRecord, schemas: Mapping[str, pa.Schema]) -> None:
-    """Make an epoch visible: write its redo record, then do what it says."""
-    path = root / STATE / REDO
+    """Make an epoch visible: write its redo record, then do what it says.
+
+    Room for what follows the redo record is set aside first: a disk that is full says so while nothing has happened.
+    """
+    path, reserve = root / STATE / REDO, root / STATE / RESERVE
     pending = path.with_suffix(".tmp")
-    with pending.open("w") as file:
-        file.write(record.to_json())
-        file.flush()
-        os.fsync(file.fileno())
-    pending.replace(path)
+    text = record.to_json()
+    try:
+        with reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, REPORT_BYTES + 2 * len(text))  # the logs repeat what the record says
+        with pending.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        pending.replace(path)
+    finally:
+        _remove(pending, reserve)
     recover(root, schemas)
 
 
@@ -110,6 +121,7 @@ def recover(root: Path, schemas: Mapping[str, pa.Schema]) -> int | None:
     path = root / STATE / REDO
     if not path.exists():
         return None
+    _remove(root / STATE / RESERVE)  # a crash may have left it
     record = EpochRecord.from_json(path.read_text())
     moves = [*(f"{file.table}/{file.path}" for file in record.files), *record.folders]
     for name in moves:
@@ -122,3 +134,9 @@ def recover(root: Path, schemas: Mapping[str, pa.Schema]) -> int | None:
         commit_files(root, table, [file for file in record.files if file.table == table], commit)
     path.unlink()
     return record.epoch
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)  # noqa: PTH107

@@ -18,6 +18,7 @@ import zstandard
 from pyspark.sql import SparkSession
 
 from jobs import cli
+from pipelines import run as batch
 from pipelines.simulate import Simulation, write
 from pipelines.tables import epochs, open_table, table_files
 
@@ -228,6 +229,34 @@ def test_a_full_disk_publishes_nothing(
     subprocess.run(["mount", "-o", "remount,size=60m", small_disk], check=True)
     assert call("run", big, "--out", out) == 0
     assert [entry["swarmfeed.epoch"] for entry in epochs(out)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("spare_kib", [0, 4, 8, 16, 24, 40, 80])
+def test_a_disk_that_fills_at_the_commit(
+    spark: SparkSession,
+    tmp_path: Path,
+    small_disk: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    spare_kib: int,
+) -> None:
+    raw, out, ballast = tmp_path / "raw.jsonl", small_disk / "out", small_disk / "ballast"
+    write(Simulation(posts=40, seed=1), raw)
+    publish = batch.publish
+
+    def late(*given: Any) -> None:
+        _fill_up(ballast, spare_kib << 10)
+        publish(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "publish", late)
+        assert call("run", raw, "--out", out) == 1
+    told = capfd.readouterr()
+    assert told.err == "swarmfeed: the disk is full: nothing was published; make room and run again\n"
+    assert visible(out) == {}
+    ballast.unlink()
+    assert call("run", raw, "--out", out) == 0
+    assert len(epochs(out)) == 1
 
 
 def _fill_up(ballast: Path, spare_bytes: int) -> None:
