@@ -49,6 +49,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     stages = configure(filters.STAGES, config.stages)
     tokenizer = load_tokenizer(config.tokens.tokenizer)
     splits = plan_splits(order.inputs, config.input)
+    _refuse_own_output(splits, out)
     schemas = tables.table_schemas(stages)
     with failures.explained(), claim(out, schemas) as staging:
         identity = input_identity(splits)
@@ -66,6 +67,12 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     totals["startup_seconds"] = round(started - began, 3)
     totals["posts_per_second"] = round(totals["posts"]["read"] / seconds, 1)
     return report.write(out, totals)
+
+
+def _refuse_own_output(splits: Sequence[Split], out: Path) -> None:
+    for split in splits:
+        if Path(split.path).resolve().is_relative_to(out.resolve()):
+            raise ConfigError(f"--out {out}: {split.path} lies inside it; a run must not read what it writes")
 
 
 def _record(result: StepResult, totals: dict[str, Any], identity: str) -> EpochRecord:

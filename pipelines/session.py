@@ -64,6 +64,8 @@ def start(config: SparkConfig, name: str = "swarmfeed") -> SparkSession:
     if not submitted:
         conf.setAll(_own(config).items())
     session = _connect(conf, None if submitted else _gateway(conf))
+    # This server of pyspark's prints a traceback when the JVM is lost; what that means is said once, by us.
+    session.sparkContext._accumulatorServer.handle_error = lambda *_: None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)  # pyspark's own calls the JVM in the middle of a call
     if submitted and not session.sparkContext.getConf().contains("spark.log.level"):

@@ -174,6 +174,13 @@ def test_the_same_input_is_refused_and_more_input_is_appended(
     assert more["token_set"] != report["token_set"]
 
 
+def test_input_inside_the_output_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "1", "text": "A post beside the tables it would go to."}\n')
+    with pytest.raises(ConfigError, match="lies inside it"):
+        curate([tmp_path / "in.jsonl"], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
 def crash(*_: Any) -> Any:
     raise OSError(28, "No space left on device")
 
