@@ -24,7 +24,7 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 bench: .venv/installed
-	$(BIN)/python -m bench.run --at-least 6
+	$(BIN)/python -m bench.run --rows 150000 --all --at-least 6
 
 zip: .venv/installed
 	$(BIN)/python -m jobs.package --out dist/swarmfeed.zip
