@@ -71,7 +71,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
 
 def _refuse_own_output(splits: Sequence[Split], out: Path) -> None:
     for split in splits:
-        if Path(split.path).resolve().is_relative_to(out.resolve()):
+        if out.resolve() in Path(split.path).resolve().parents:
             raise ConfigError(f"--out {out}: {split.path} lies inside it; a run must not read what it writes")
 
 
