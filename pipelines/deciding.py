@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from filters.stage import Stage
+from pipelines.duplicates import Search
+from pipelines.duplicates.history import RunFile, write_run
+from pipelines.duplicates.records import DAY_MICROS, micros_of, records_of
+from pipelines.exchange import map_rows
 from pipelines.staging import add_counts
 from pipelines.tables import DataFile, DataFileWriter, posts_schema
 from pipelines.tokens.sets import ShardSummary, write_shards
@@ -33,7 +35,7 @@ class DecisionPlan:
     staging: str
     token_set: str  # folder of the set's shards, inside the staging folder
     shard_tokens: int
-    epoch: int
+    search: Search
 
 
 @dataclass
@@ -48,27 +50,18 @@ class DecidedPart:
     kinds: dict[str, int] = field(default_factory=dict)  # duplicates by kind
     files: list[DataFile] = field(default_factory=list)
     shards: list[ShardSummary] = field(default_factory=list)
-
-    def to_json(self) -> str:
-        """Return the summary as JSON."""
-        return json.dumps({**asdict(self), "shards": [shard.to_json() for shard in self.shards]})
-
-    @classmethod
-    def from_json(cls, text: str) -> DecidedPart:
-        """Read a summary written by `to_json`."""
-        data = json.loads(text)
-        data["files"] = [DataFile(**file) for file in data["files"]]
-        data["shards"] = [ShardSummary.from_json(shard) for shard in data["shards"]]
-        return cls(**data)
+    records: RunFile | None = None  # what the index must remember of the posts
 
 
-def decide_part(part: int, staged: str, decisions: pa.Table, plan: DecisionPlan) -> DecidedPart:
+def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) -> DecidedPart:
     """Decide every post of a staged part and write the kept and the rejected ones, documents and token shards.
 
-    `decisions` has the columns of duplicates.DECISION and `deleted` for the rows of which there is something to say.
+    `part` is its number, `box` its place among the parts with posts. `decisions` has the columns of
+    duplicates.DECISION for the rows of which there is something to say.
     """
-    posts = pq.read_table(Path(plan.staging) / staged)
-    posts = _with_duplicates(posts, decisions).sort_by([("created_at", "ascending"), ("id", "ascending")])
+    staged = map_rows(plan.search.staged.files[box])
+    posts = _with_duplicates(staged, decisions)
+    posts = posts.sort_by([("created_at", "ascending"), ("id", "ascending")])
     root = Path(plan.staging)
     schema = posts_schema(plan.stages)
     summary = DecidedPart(part)
@@ -93,32 +86,42 @@ def decide_part(part: int, staged: str, decisions: pa.Table, plan: DecisionPlan)
         )
     written = [writer.finish() for writer in (*writers.values(), documents)]
     summary.files = [file for file in written if file is not None]
+    summary.records = _remember(box, staged, plan.search)
     return summary
+
+
+def _remember(box: int, staged: pa.Table, search: Search) -> RunFile:
+    """Write the records of the posts that the index holds on to."""
+    rows = np.flatnonzero(search.expiry.holds(micros_of(staged) // DAY_MICROS))
+    return write_run(search.index_folder, "records", records_of(staged, rows, search.staged.numbering.refs(box, rows)))
 
 
 def _with_duplicates(posts: pa.Table, decisions: pa.Table) -> pa.Table:
     """Set `duplicate_of` and the `duplicates` struct of each row from its decisions."""
     rows = posts.num_rows
-    position = decisions.column("row").to_numpy()
-    links = decisions.column("kind").is_valid().to_numpy()
-    speaks = decisions.column("cluster_size").is_valid().to_numpy()
+    position = np.asarray(decisions.column("row"))
+    deletes = np.asarray(decisions.column("deleted").is_valid())
+    links = np.asarray(decisions.column("kind").is_valid())
     where = np.full(rows, -1, np.int64)
-    where[position[speaks & ~links]] = np.flatnonzero(speaks & ~links)
+    where[position[~deletes & ~links]] = np.flatnonzero(~deletes & ~links)
     where[position[links]] = np.flatnonzero(links)  # what a post duplicates counts before what duplicates it
     deleted = np.zeros(rows, bool)
-    deleted[position[~speaks]] = True
+    deleted[position[deletes]] = True
     index = pa.array(where, mask=where < 0)
+
+    def said(name: str) -> pa.Array:
+        return decisions.column(name).take(index).combine_chunks()
+
     alone = pa.repeat(pa.scalar(1, pa.int64()), rows)
     known_author = posts.column("author_id").is_valid().cast(pa.int64()).combine_chunks()
-    struct = pa.StructArray.from_arrays(
-        [
-            decisions.column("kind").take(index).combine_chunks(),
-            pc.coalesce(decisions.column("cluster_size").take(index).combine_chunks(), alone),
-            pc.coalesce(decisions.column("cluster_authors").take(index).combine_chunks(), known_author),
-            pa.array(deleted),
-        ],
-        fields=list(DUPLICATES),
-    )
+    children = [
+        said("kind"),
+        pc.if_else(pa.array(where < 0), alone, said("copy")),
+        pc.coalesce(said("cluster_size"), alone),
+        pc.coalesce(said("cluster_authors"), known_author),
+        pa.array(deleted),
+    ]
+    struct = pa.StructArray.from_arrays(children, fields=list(DUPLICATES))
     posts = posts.append_column("duplicate_of", decisions.column("duplicate_of").take(index))
     return posts.append_column(pa.field("duplicates", DUPLICATES), struct)
 
@@ -129,7 +132,7 @@ def _decide(batch: pa.RecordBatch, plan: DecisionPlan) -> pa.RecordBatch:
     deleted = pc.struct_field(batch.column("duplicates"), "deleted")
     if deleted.true_count:
         batch = _blank(batch, deleted, plan.stages[:-1])
-    epoch = pa.repeat(pa.scalar(plan.epoch, pa.int64()), batch.num_rows)
+    epoch = pa.repeat(pa.scalar(plan.search.staged.numbering.epochs[0], pa.int64()), batch.num_rows)
     return batch.append_column("epoch", epoch)
 
 

@@ -1,81 +1,102 @@
-"""Tables sent between numbered addresses: Spark carries and sorts the mail, Arrow and NumPy do the work.
+"""Work spread over numbered tasks that leave each other Arrow files: Spark schedules, the files carry.
 
-A shuffle of rows costs the JVM microseconds for each of the two dozen keys of a post. A piece of mail is a whole Arrow
-table for one address, so the JVM moves a few large values instead, and each address works on arrays.
+A shuffle of rows costs the JVM microseconds for each of the two dozen keys of a post. Here a task writes one file of
+numbered boxes into the staging folder, a record batch each, and a later task maps its own box of every such file into
+memory: no row passes through the JVM, and nothing is copied. A task that runs twice leaves two files; only the one that
+its answer names is ever read.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import pickle
+import uuid
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-MAIL = "address int, content binary"
+Boxes = npt.NDArray[np.int64]
+T = TypeVar("T")
 
-Mail = Iterable[tuple[int, pa.Table]]  # address and what is sent there
-
-
-def post(spark: SparkSession, addresses: int, write: Callable[[int], Mail]) -> DataFrame:
-    """Let each of `addresses` senders write its first mail, one task each."""
-
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for sender in batch.column(0).to_pylist():
-                yield from _sealed(write(sender))
-
-    return spark.range(0, addresses, 1, addresses).mapInArrow(work, MAIL)
+ANSWER = "task long, said binary"
 
 
-def answer(mail: DataFrame, addresses: int, work: Callable[[int, pa.Table], Mail]) -> DataFrame:
-    """Deliver mail and let each address that got some work on all of it at once; return what it sends on.
+class Run(Protocol):
+    """Does tasks 0 to `count` - 1, somewhere and in any order, and returns what each says of its work, in order."""
 
-    The tables an address gets come in no fixed order: what `work` returns must not depend on it.
-    """
-
-    def deliver(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for address, table in delivered(batches):
-            yield from _sealed(work(address, table))
-
-    return routed(mail, addresses).mapInArrow(deliver, MAIL)
+    def __call__(self, count: int, work: Callable[[int], T]) -> list[T]:
+        """Do the work."""
+        ...
 
 
-def routed(mail: DataFrame, addresses: int) -> DataFrame:
-    """Bring the mail of each address into one partition, an address each."""
-    return mail.repartitionById(addresses, "address")
+def on_executors(spark: SparkSession) -> Run:
+    """Let Spark's executors do the tasks."""
+
+    def run(count: int, work: Callable[[int], T]) -> list[T]:
+        def answers(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for task in batch.column(0).to_pylist():
+                    yield answer(task, work(task))
+
+        return collect(spark.range(0, count, 1, count).mapInArrow(answers, ANSWER)) if count else []
+
+    return run
 
 
-def delivered(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
-    """Open the mail of a partition and put together what each address got."""
-    boxes: dict[int, list[pa.Table]] = defaultdict(list)
-    for batch in batches:
-        for address, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
-            boxes[address].append(pa.ipc.open_stream(content.as_buffer()).read_all())
-    for address in sorted(boxes):
-        yield address, pa.concat_tables(boxes.pop(address)).combine_chunks()
+def in_this_process(count: int, work: Callable[[int], T]) -> list[T]:
+    """Do the tasks here, one after the other: what a test or a small machine needs no Spark for."""
+    return [work(task) for task in range(count)]
 
 
-def sort_out(table: pa.Table, address: npt.NDArray[np.int64]) -> Mail:
-    """Cut a table into mail by the address of each row; rows keep their order."""
-    by_address = np.argsort(address, kind="stable")
-    sorted_rows = table.take(by_address)
-    ends = address[by_address]
-    cuts = np.flatnonzero(ends[1:] != ends[:-1]) + 1
-    for start, end in pairwise((0, *cuts.tolist(), len(ends))):
-        if end > start:
-            yield int(ends[start]), sorted_rows.slice(start, end - start)
+def answer(task: int, said: object) -> pa.RecordBatch:
+    """Wrap what a task says, so that Spark can carry it."""
+    return pa.RecordBatch.from_pydict({"task": [task], "said": [pickle.dumps(said)]})
 
 
-def _sealed(mail: Mail) -> Iterator[pa.RecordBatch]:
-    for address, table in mail:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        content = sink.getvalue()
-        ends = pa.py_buffer(np.array([0, content.size], np.int32))
-        letter = pa.Array.from_buffers(pa.binary(), 1, [None, ends, content])
-        yield pa.RecordBatch.from_arrays([pa.array([address], pa.int32()), letter], ["address", "content"])
+def collect(answers: DataFrame) -> list[Any]:
+    """Run the tasks of a frame of ANSWER and return what each says, in order."""
+    return [pickle.loads(row.said) for row in sorted(answers.collect(), key=lambda row: row.task)]
+
+
+def new_file(folder: str | Path, name: str) -> Path:
+    """Return a path in `folder` that no other task or attempt uses; make the folder."""
+    path = Path(folder) / f"{name}-{uuid.uuid4().hex}.arrow"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_boxes(path: Path, rows: pa.RecordBatch, box: Boxes, count: int) -> None:
+    """Write rows into a file of `count` boxes by the box of each; rows keep their order within a box."""
+    small = box.astype(np.uint8 if count <= 1 << 8 else np.uint16 if count <= 1 << 16 else np.int64)
+    by_box = np.argsort(small, kind="stable")  # numpy sorts the small types by radix
+    ends = np.cumsum(np.bincount(small, minlength=count))
+    ordered = rows.take(pa.array(by_box))
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
+        for start, end in zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True):
+            file.write_batch(ordered.slice(start, end - start))
+
+
+def read_boxes(path: str | Path, boxes: Iterable[int]) -> pa.Table:
+    """Map some boxes of a file into memory and return their rows, box after box."""
+    file = pa.ipc.open_file(pa.memory_map(str(path)))
+    return pa.Table.from_batches([file.get_batch(box) for box in boxes], file.schema)
+
+
+def read_box(paths: Iterable[str | Path], box: int) -> pa.Table:
+    """Put together what several files hold for one box; there is at least one file."""
+    return pa.concat_tables([read_boxes(path, (box,)) for path in paths])
+
+
+def write_rows(path: Path, rows: pa.Table | pa.RecordBatch) -> None:
+    """Write rows as one Arrow file that `map_rows` reads without a copy."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
+        file.write(rows)
+
+
+def map_rows(path: str | Path) -> pa.Table:
+    """Map an Arrow file into memory and return its rows."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.index import Index
 from pipelines.tables import Commit, DataFile, commit_files
 from schemas.errors import ConfigError
 
@@ -40,6 +41,7 @@ class EpochRecord:
     metadata: Mapping[str, str]
     files: tuple[DataFile, ...]
     folders: tuple[str, ...]  # what else is staged whole: a token set, a report
+    index: Mapping[str, Any] | None = None  # what the duplicate index learns
 
     def to_json(self) -> str:
         """Return the record as JSON."""
@@ -50,6 +52,7 @@ class EpochRecord:
                 "metadata": dict(self.metadata),
                 "files": [file.to_dict() for file in self.files],
                 "folders": list(self.folders),
+                "index": self.index,
             }
         )
 
@@ -63,11 +66,12 @@ class EpochRecord:
             metadata=data["metadata"],
             files=tuple(DataFile(**file) for file in data["files"]),
             folders=tuple(data["folders"]),
+            index=data.get("index"),
         )
 
 
 @contextlib.contextmanager
-def claim(root: Path, schemas: Mapping[str, pa.Schema]) -> Iterator[Path]:
+def claim(root: Path, schemas: Mapping[str, pa.Schema], index: Index | None = None) -> Iterator[Path]:
     """Hold the output folder for one run at a time, finish what a crash left, and hand out an empty staging folder.
 
     Everything a run writes goes to the staging folder, which mirrors the output folder; a failed run leaves nothing.
@@ -84,7 +88,7 @@ def claim(root: Path, schemas: Mapping[str, pa.Schema]) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(f"--out {root}: another run is writing there; wait for it or choose another") from None
-        recover(root, schemas)
+        recover(root, schemas, index)
         staging = state / STAGING
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
@@ -95,7 +99,7 @@ def claim(root: Path, schemas: Mapping[str, pa.Schema]) -> Iterator[Path]:
                 shutil.rmtree(staging, ignore_errors=True)
 
 
-def publish(root: Path, record: EpochRecord, schemas: Mapping[str, pa.Schema]) -> None:
+def publish(root: Path, record: EpochRecord, schemas: Mapping[str, pa.Schema], index: Index | None = None) -> None:
     """Make an epoch visible: write its redo record, then do what it says.
 
     Room for what follows the redo record is set aside first: a disk that is full says so while nothing has happened.
@@ -113,10 +117,10 @@ def publish(root: Path, record: EpochRecord, schemas: Mapping[str, pa.Schema]) -
         pending.replace(path)
     finally:
         _remove(pending, reserve)
-    recover(root, schemas)
+    recover(root, schemas, index)
 
 
-def recover(root: Path, schemas: Mapping[str, pa.Schema]) -> int | None:
+def recover(root: Path, schemas: Mapping[str, pa.Schema], index: Index | None = None) -> int | None:
     """Do what the redo record says, wherever a crash left it, and drop it; return its epoch, or None without one."""
     path = root / STATE / REDO
     if not path.exists():
@@ -132,6 +136,8 @@ def recover(root: Path, schemas: Mapping[str, pa.Schema]) -> int | None:
     commit = Commit(record.epoch, record.at, record.metadata, schemas)
     for table in sorted(schemas, key=lambda name: name == "posts"):  # posts last: a reader of posts finds the rest
         commit_files(root, table, [file for file in record.files if file.table == table], commit)
+    if record.index is not None and index is not None:
+        index.apply(record.index, root / STATE / STAGING)
     path.unlink()
     return record.epoch
 

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 import filters
 from filters.stage import configure
 from pipelines import failures, report, session, summary, tables
+from pipelines.index import open_index
 from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.progress import Watch
 from pipelines.sources import Split, plan_splits, read_split
@@ -51,17 +52,18 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     splits = plan_splits(order.inputs, config.input)
     _refuse_own_output(splits, out)
     schemas = tables.table_schemas(stages)
-    with failures.explained(), claim(out, schemas) as staging:
+    index = open_index(out, config.duplicates)
+    with failures.explained(), claim(out, schemas, index) as staging:
         identity = input_identity(splits)
         epoch = next_epoch(out, identity)
         spark = session.start(config.spark)
-        shop = Workshop(spark, config, stages, tokenizer, out, staging)
+        shop = Workshop(spark, config, stages, tokenizer, index, out, staging)
         with (watch or Watch()).over(spark):
             warm_up(shop)
             started = time.monotonic()
             result = step(intake(spark, splits, config), shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)
-        publish(out, _record(result, totals, identity), schemas)
+        publish(out, _record(result, totals, identity), schemas, index)
         seconds = time.monotonic() - started
     totals["seconds"] = round(seconds, 3)
     totals["startup_seconds"] = round(started - began, 3)
@@ -87,6 +89,7 @@ def _record(result: StepResult, totals: dict[str, Any], identity: str) -> EpochR
         },
         files=tuple(file for part in (*result.staged, *result.decided) for file in part.files),
         folders=(result.token_set,) if totals["tokens"]["kept"] else (),
+        index=result.index,
     )
 
 

@@ -10,18 +10,23 @@ Nothing a step writes can be seen until its record is published (see pipelines.l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from filters.stage import Stage, annotate
 from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
 from pipelines.deletions import find_deleted
-from pipelines.duplicates import DECISION, Corpus, PartFile, find_duplicates, history, stretches
-from pipelines.exchange import delivered, post, routed
+from pipelines.duplicates import Expiry, Search, addresses_for, find_duplicates
+from pipelines.duplicates.records import Numbering, StagedRecords
+from pipelines.exchange import ANSWER, Run, answer, collect, on_executors, read_box
+from pipelines.index import STAGED, Index, Learnt
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
 from pipelines.tables import table_files
@@ -51,8 +56,14 @@ class Workshop:
     config: Config
     stages: tuple[Stage, ...]
     tokenizer: Tokenizer
+    index: Index
     root: Path
     staging: Path
+
+    @property
+    def run(self) -> Run:
+        """Return what does tasks on the executors."""
+        return on_executors(self.spark)
 
 
 @dataclass
@@ -64,6 +75,7 @@ class StepResult:
     staged: list[StagedPart] = field(default_factory=list)
     decided: list[DecidedPart] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    index: dict[str, Any] | None = None  # the change it makes to the duplicate index
 
 
 def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResult:
@@ -78,10 +90,26 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     result.seconds["stage"] = time.monotonic() - started
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
     if any(part.posts for part in result.staged):
-        started = time.monotonic()
-        result.decided = _decide(_compare(result.staged, shop, epoch), result, shop)
-        result.seconds["decide"] = time.monotonic() - started
+        _finish(result, shop)
     return result
+
+
+def _finish(result: StepResult, shop: Workshop) -> None:
+    """Compare the staged posts, decide them, and plan what the index learns."""
+    started = time.monotonic()
+    search = _search(result, shop)
+    findings = find_duplicates(shop.run, search)
+    deleted = _find_deleted(result, search, shop)
+    compared = time.monotonic()
+    result.decided = _decide((*findings.decisions, *deleted), result, search, shop)
+    decided = time.monotonic()
+    days = {day: posts for day, posts in _days(result, shop).items() if search.expiry.holds(np.array(day))}
+    records = [part.records for part in result.decided if part.records is not None]
+    learnt = Learnt(result.epoch, days, search.expiry, (*findings.entries, *records, *findings.copies))
+    result.index = shop.index.plan(shop.run, learnt, shop.staging)
+    result.seconds |= {
+        "duplicates": compared - started, "decide": decided - compared, "index": time.monotonic() - decided
+    }  # fmt: skip
 
 
 def warm_up(shop: Workshop) -> None:
@@ -107,10 +135,9 @@ def _stage(intake: Intake, shop: Workshop) -> list[StagedPart]:
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, origin, records in parts(batches):
-            yield pa.RecordBatch.from_pydict({"summary": [stage_part(number, origin, records, plan).to_json()]})
+            yield answer(number, stage_part(number, origin, records, plan))
 
-    rows = intake.frame.mapInArrow(work, "summary string").collect()
-    return sorted((StagedPart.from_json(row.summary) for row in rows), key=lambda part: part.part)
+    return collect(intake.frame.mapInArrow(work, ANSWER))
 
 
 def _check_budget(staged: list[StagedPart], budget: float) -> None:
@@ -123,40 +150,42 @@ def _check_budget(staged: list[StagedPart], budget: float) -> None:
         )
 
 
-def _compare(staged: list[StagedPart], shop: Workshop, epoch: int) -> DataFrame:
-    """Return mail for each staged part with what there is to say of its posts (see duplicates.DECISION)."""
-    spark = shop.spark
-    current = [PartFile(str(shop.staging / part.file), epoch, part.posts, True) for part in staged if part.file]
-    times = [part.times for part in staged]
-    corpus = Corpus(
-        parts=(*current, *history(shop.root, times, shop.config.duplicates.horizon_days)),
-        clock=stretches(times, spark.sparkContext.defaultParallelism * 2),
+def _search(result: StepResult, shop: Workshop) -> Search:
+    """Lay out the search over the parts that have posts."""
+    parts = [part for part in result.staged if part.file]
+    posts = [part.posts for part in parts]
+    return Search(
+        staged=StagedRecords(tuple(part.file for part in parts), Numbering.of([result.epoch] * len(parts), posts)),
+        keys=tuple(part.keys for part in parts),
+        history=shop.index.history(),
         config=shop.config.duplicates,
+        expiry=Expiry.of(_days(result, shop), shop.config.duplicates.horizon_days),
+        addresses=addresses_for(sum(posts), shop.spark.sparkContext.defaultParallelism),
+        folder=str(shop.staging / "search"),
+        index_folder=str(shop.staging / STAGED),
     )
-    mail = find_duplicates(spark, corpus)
-    tombstones = [str(shop.staging / part.tombstones) for part in staged if part.tombstones]
+
+
+def _days(result: StepResult, shop: Workshop) -> Counter[int]:
+    """Count the posts of each day that the index holds and this epoch adds."""
+    return sum((Counter(part.days) for part in result.staged), Counter(shop.index.days))
+
+
+def _find_deleted(result: StepResult, search: Search, shop: Workshop) -> tuple[str, ...]:
+    tombstones = [str(shop.staging / part.tombstones) for part in result.staged if part.tombstones]
     tombstones += table_files(shop.root, "tombstones")
-    if tombstones:
-        mail = mail.union(find_deleted(spark, corpus, tombstones))
-    nothing = DECISION.empty_table()  # a part of which nothing is said still has to be decided
-    return mail.union(post(spark, len(current), lambda part: [(part, nothing)]))
+    return find_deleted(shop.run, search, tombstones) if tombstones else ()
 
 
-def _decide(decisions: DataFrame, result: StepResult, shop: Workshop) -> list[DecidedPart]:
-    files = [(part.part, part.file) for part in result.staged if part.file]
+def _decide(said: Sequence[str], result: StepResult, search: Search, shop: Workshop) -> list[DecidedPart]:
+    """Decide every part that has posts; `said` are files of what was said of them, boxed by part."""
+    numbers = [part.part for part in result.staged if part.file]
     plan = DecisionPlan(
         stages=shop.stages,
         tokenizer=shop.tokenizer,
         staging=str(shop.staging),
         token_set=str(shop.staging / result.token_set),
         shard_tokens=shop.config.tokens.shard_tokens,
-        epoch=result.epoch,
+        search=search,
     )
-
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for address, said in delivered(batches):
-            number, file = files[address]
-            yield pa.RecordBatch.from_pydict({"summary": [decide_part(number, file, said, plan).to_json()]})
-
-    rows = routed(decisions, len(files)).mapInArrow(work, "summary string").collect()
-    return sorted((DecidedPart.from_json(row.summary) for row in rows), key=lambda part: part.part)
+    return shop.run(len(numbers), lambda box: decide_part(box, numbers[box], read_box(said, box), plan))

@@ -32,6 +32,8 @@ class DuplicatesConfig(_Section):
 
     threshold: float = Field(default=0.7, gt=0, le=1)  # estimated Jaccard
     horizon_days: int = Field(default=7, gt=0)  # how far back an original may lie
+    index: str = Field(default="embedded", pattern=r"^(embedded|rediss?://[^@\s]+)$")  # who keeps it; no password in it
+    index_password_file: str | None = None  # where every executor finds the password of a Redis
 
 
 class TokensConfig(_Section):
@@ -74,8 +76,13 @@ class Config(_Section):
             raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
 
     def hash(self) -> str:
-        """Return 16 hex digits of the sha256 of everything that can change a result (how work is cut up cannot)."""
-        cut: dict[str, bool | set[str]] = {"spark": True, "input": {"split_bytes", "split_rows", "batch_rows"}}
+        """Return 16 hex digits of the sha256 of everything that can change a result (how work is cut up, and who
+        keeps the index, cannot)."""
+        cut: dict[str, bool | set[str]] = {
+            "spark": True,
+            "input": {"split_bytes", "split_rows", "batch_rows"},
+            "duplicates": {"index", "index_password_file"},
+        }
         data = self.model_dump(mode="json", exclude=cut)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,13 +1,16 @@
-"""Who owned a key first: one pass over the rows of many keys, sorted, without a table of keys."""
+"""Who owned a key first: one pass over the rows of many keys, each key's rows in the order of their posts."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 Longs = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.int8]
+Kinds = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
 
 BY_ID, BY_ROOT, BY_TEXT = 0, 1, 2
 """What a key stands for: the post's id, the id of its original, a band or fingerprint of its text."""
@@ -16,106 +19,131 @@ SUPERSEDED = 3
 """Beside the above, what a link may say: an older version of the id it points at."""
 
 
-def link_rows(keys: Longs, orders: Longs, values: Longs, asks: Flags, reach: int) -> Longs:
-    """Return (row, row of the owner, what) for each asking row and each earlier owner of its key, as an (n, 3) array.
+@dataclass(frozen=True)
+class KeyRows:
+    """Rows that each say: a post has a key. Rows of one key stand together, in the order of their posts.
 
-    A row of the input says: the post of rank `orders[i]` has the key `keys[i]` on the day `values[i]`; `asks[i]` is
-    what the key stands for, or that less 3 for a post that owns but does not ask. The owner of a key on a day is the
-    earliest post that had it that day; days at most `reach` apart are in reach. For BY_ID the value is a version, and
-    the link is to the newest version, the earliest of that.
+    Row i has the key of group g when bounds[g] <= i < bounds[g + 1]. `kinds[i]` is what the key stands for, or that
+    less 3 for a post that owns but does not ask; `days` counts from 1970; `versions` count for BY_ID alone.
     """
-    by_key = _shared(keys)
-    by_key = by_key[np.lexsort((orders[by_key], keys[by_key]))]
-    key, value, ask = keys[by_key], values[by_key], asks[by_key]
-    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
-    bounds = np.r_[starts, len(key)].astype(np.int64)
-    count = _link(bounds, value, ask, reach, np.empty((0, 3), np.int64))
+
+    bounds: Longs
+    days: Longs
+    versions: Longs
+    kinds: Kinds
+
+
+def link_rows(rows: KeyRows, reach: int) -> tuple[Longs, Flags]:
+    """Return (row, row of the owner, what) for each asking row and each earlier owner of its key, and who owns.
+
+    Shapes (links, 3) and (rows,). The owner of a key on a day is the first row that had it that day; days at most
+    `reach` apart are in reach. Of an id it is the newest version of the day, the first row of that, and an asking row
+    is linked to the newest version in reach alone, when it is not that itself, even to a later row.
+    """
+    owns = np.zeros(len(rows.days), np.bool_)
+    count = _link(rows.bounds, rows.days, rows.versions, rows.kinds, reach, np.empty((0, 3), np.int64), owns)
     links = np.empty((count, 3), np.int64)
-    _link(bounds, value, ask, reach, links)
-    links[:, :2] = by_key[links[:, :2]]
-    return links
-
-
-def _shared(keys: Longs) -> Longs:
-    """Return the rows whose key stands in more than one row: most keys are a post's own and link nothing."""
-    ordered = np.sort(keys)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    return np.flatnonzero(_contains(np.unique(twice), keys))
-
-
-def _contains(ordered: Longs, values: Longs) -> npt.NDArray[np.bool_]:
-    if len(ordered) == 0:
-        return np.zeros(len(values), np.bool_)
-    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return np.asarray(ordered[place] == values, np.bool_)
+    _link(rows.bounds, rows.days, rows.versions, rows.kinds, reach, links, owns)
+    return links, owns
 
 
 @njit(cache=True, nogil=True)
-def _link(bounds: Longs, value: Longs, ask: Flags, reach: int, links: Longs) -> int:
+def _link(
+    bounds: Longs, days: Longs, versions: Longs, kinds: Kinds, reach: int, links: Longs, owns: Flags
+) -> int:  # fmt: skip
     """Count the links of every key; write them where `links` has room."""
     count = 0
     widest = 0
     for group in range(len(bounds) - 1):
         widest = max(widest, bounds[group + 1] - bounds[group])
-    days = np.empty(widest, np.int64)
-    owners = np.empty(widest, np.int64)
+    held_days = np.empty(widest, np.int64)
+    held_rows = np.empty(widest, np.int64)
     for group in range(len(bounds) - 1):
         first, last = bounds[group], bounds[group + 1]
-        if last - first == 1:
-            continue
-        if ask[first] % 3 == BY_ID:
-            count = _link_versions(first, last, value, ask, links, count)
+        if kinds[first] % 3 == BY_ID:
+            count = _link_versions(
+                first, last, days, versions, kinds, reach, links, count, held_days, held_rows, owns
+            )  # fmt: skip
         else:
-            count = _link_days(first, last, value, ask, reach, links, count, days, owners)
+            count = _link_days(first, last, days, kinds, reach, links, count, held_days, held_rows, owns)
     return count
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _place(held_days: Longs, held: int, day: int) -> int:
+    """Return how many of the held days, in order, are not after `day`."""
+    place = held
+    while place > 0 and held_days[place - 1] > day:
+        place -= 1
+    return place
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _hold(held_days: Longs, held_rows: Longs, held: int, place: int, day: int, row: int) -> None:
+    for later in range(held, place, -1):
+        held_days[later] = held_days[later - 1]
+        held_rows[later] = held_rows[later - 1]
+    held_days[place] = day
+    held_rows[place] = row
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _write(links: Longs, count: int, row: int, owner: int, what: int) -> int:
+    if count < len(links):
+        links[count, 0] = row
+        links[count, 1] = owner
+        links[count, 2] = what
+    return count + 1
+
+
 @njit(cache=True, nogil=True)
-def _link_versions(first: int, last: int, value: Longs, ask: Flags, links: Longs, count: int) -> int:
-    newest = first
-    for row in range(first + 1, last):
-        if value[row] > value[newest]:
-            newest = row
+def _link_versions(
+    first: int, last: int, days: Longs, versions: Longs, kinds: Kinds, reach: int, links: Longs, count: int,
+    held_days: Longs, held_rows: Longs, owns: Flags,
+) -> int:  # fmt: skip
+    """Find the newest version of each day, then the newest in reach of each row."""
+    held = 0
     for row in range(first, last):
-        if row == newest or ask[row] < 0:
+        place = _place(held_days, held, days[row])
+        if place > 0 and held_days[place - 1] == days[row]:
+            if versions[row] > versions[held_rows[place - 1]]:
+                held_rows[place - 1] = row
+        else:
+            _hold(held_days, held_rows, held, place, days[row], row)
+            held += 1
+    for near in range(held):
+        owns[held_rows[near]] = True
+    for row in range(first, last):
+        if kinds[row] < 0:
             continue
-        if count < len(links):
-            links[count, 0] = row
-            links[count, 1] = newest
-            links[count, 2] = SUPERSEDED if value[row] < value[newest] else BY_ID
-        count += 1
+        best = row
+        for near in range(_place(held_days, held, days[row] + reach) - 1, -1, -1):
+            if held_days[near] < days[row] - reach:
+                break
+            other = held_rows[near]
+            if versions[other] > versions[best] or (versions[other] == versions[best] and other < best):
+                best = other
+        if best != row:
+            count = _write(links, count, row, best, SUPERSEDED if versions[row] < versions[best] else BY_ID)
     return count
 
 
 @njit(cache=True, nogil=True)
 def _link_days(
-    first: int, last: int, day: Longs, ask: Flags, reach: int, links: Longs, count: int,
-    days: Longs, owners: Longs,
+    first: int, last: int, days: Longs, kinds: Kinds, reach: int, links: Longs, count: int,
+    held_days: Longs, held_rows: Longs, owns: Flags,
 ) -> int:  # fmt: skip
-    """Walk one key's posts in rank order, keeping the owner of each day seen so far, by day."""
+    """Walk one key's posts in order, keeping the owner of each day seen so far, by day."""
     held = 0
     for row in range(first, last):
-        place = held  # where this post's day stands, or would
-        while place > 0 and days[place - 1] > day[row]:
-            place -= 1
-        owned = place > 0 and days[place - 1] == day[row]
-        newest = held
-        while newest > 0 and days[newest - 1] > day[row] + reach:
-            newest -= 1
-        for near in range(newest - 1, -1, -1):
-            if days[near] < day[row] - reach:
-                break
-            if ask[row] >= 0:
-                if count < len(links):
-                    links[count, 0] = row
-                    links[count, 1] = owners[near]
-                    links[count, 2] = ask[row]
-                count += 1
-        if not owned:
-            for later in range(held, place, -1):
-                days[later] = days[later - 1]
-                owners[later] = owners[later - 1]
-            days[place] = day[row]
-            owners[place] = row
+        if kinds[row] >= 0:
+            for near in range(_place(held_days, held, days[row] + reach) - 1, -1, -1):
+                if held_days[near] < days[row] - reach:
+                    break
+                count = _write(links, count, row, held_rows[near], kinds[row])
+        place = _place(held_days, held, days[row])
+        if place == 0 or held_days[place - 1] != days[row]:
+            _hold(held_days, held_rows, held, place, days[row], row)
+            owns[row] = True
             held += 1
     return count
