@@ -19,11 +19,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.index import Index
+from pipelines.index import STATE, Index
 from pipelines.tables import Commit, DataFile, commit_files
 from schemas.errors import ConfigError
 
-STATE = ".swarmfeed"
 STAGING = "staging"
 REDO = "redo.json"
 RESERVE = "reserve"

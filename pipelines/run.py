@@ -17,6 +17,7 @@ import filters
 from filters.stage import configure
 from pipelines import failures, report, session, summary, tables
 from pipelines.index import open_index
+from pipelines.index.rebuild import catch_up
 from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.progress import Watch
 from pipelines.sources import Split, plan_splits, read_split
@@ -52,14 +53,14 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     splits = plan_splits(order.inputs, config.input)
     _refuse_own_output(splits, out)
     schemas = tables.table_schemas(stages)
-    index = open_index(out, config.duplicates)
-    with failures.explained(), claim(out, schemas, index) as staging:
+    with failures.explained(), claim(out, schemas, index := open_index(out, config.duplicates)) as staging:
         identity = input_identity(splits)
         epoch = next_epoch(out, identity)
         spark = session.start(config.spark)
         shop = Workshop(spark, config, stages, tokenizer, index, out, staging)
         with (watch or Watch()).over(spark):
             warm_up(shop)
+            catch_up(shop.run, index, out, config.duplicates)
             started = time.monotonic()
             result = step(intake(spark, splits, config), shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)

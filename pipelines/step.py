@@ -91,13 +91,16 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
     if any(part.posts for part in result.staged):
         _finish(result, shop)
+    else:
+        expiry = Expiry.of(shop.index.days, shop.config.duplicates.horizon_days)
+        result.index = shop.index.plan(shop.run, Learnt(epoch, shop.index.days, expiry, ()), shop.staging)
     return result
 
 
 def _finish(result: StepResult, shop: Workshop) -> None:
     """Compare the staged posts, decide them, and plan what the index learns."""
     started = time.monotonic()
-    search = _search(result, shop)
+    search = lay_out_search(result, shop, shop.spark.sparkContext.defaultParallelism)
     findings = find_duplicates(shop.run, search)
     deleted = _find_deleted(result, search, shop)
     compared = time.monotonic()
@@ -150,7 +153,7 @@ def _check_budget(staged: list[StagedPart], budget: float) -> None:
         )
 
 
-def _search(result: StepResult, shop: Workshop) -> Search:
+def lay_out_search(result: StepResult, shop: Workshop, cores: int) -> Search:
     """Lay out the search over the parts that have posts."""
     parts = [part for part in result.staged if part.file]
     posts = [part.posts for part in parts]
@@ -160,7 +163,7 @@ def _search(result: StepResult, shop: Workshop) -> Search:
         history=shop.index.history(),
         config=shop.config.duplicates,
         expiry=Expiry.of(_days(result, shop), shop.config.duplicates.horizon_days),
-        addresses=addresses_for(sum(posts), shop.spark.sparkContext.defaultParallelism),
+        addresses=addresses_for(sum(posts), cores),
         folder=str(shop.staging / "search"),
         index_folder=str(shop.staging / STAGED),
     )

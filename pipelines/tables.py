@@ -192,6 +192,12 @@ def epochs(root: Path) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda entry: int(entry[f"{APP}.epoch"]))
 
 
+def newest_epoch(root: Path) -> int | None:
+    """Return the newest epoch committed to the posts table, None before the first."""
+    delta = open_table(root, "posts")
+    return None if delta is None else delta.transaction_version(APP)
+
+
 @dataclass(frozen=True)
 class PostsFile:
     """One file of the posts table: where it is, how many posts it holds, and of what time (None: unknown)."""

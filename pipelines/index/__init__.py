@@ -19,6 +19,7 @@ from pipelines.exchange import Run
 from schemas.config import DuplicatesConfig
 
 EMBEDDED = "embedded"
+STATE = ".swarmfeed"  # folder of an output folder that holds what is not a result
 STAGED = "index"  # folder below the staging folder where what the index must learn waits
 
 
@@ -55,6 +56,10 @@ class Index(Protocol):
 
     def apply(self, change: Mapping[str, Any], staging: Path) -> None:
         """Make a planned change; making it again does nothing."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
         ...
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -24,11 +25,11 @@ from pipelines.duplicates.keys import Keys
 from pipelines.duplicates.records import RECORD, Longs
 from pipelines.duplicates.search import Expiry
 from pipelines.exchange import Run, map_rows
-from pipelines.index import STAGED, Learnt
+from pipelines.index import STAGED, STATE, Learnt
 from pipelines.index.compaction import merge
 from schemas.errors import RunError
 
-FOLDER = ".swarmfeed/index"
+FOLDER = "index"
 MANIFEST = "manifest.json"
 FAN_OUT = 8  # runs of one size that are merged into one
 SMALL_ROWS = {"entries": 1 << 20, "records": 1 << 16, "copies": 1 << 16}  # runs below this are of one size
@@ -68,7 +69,7 @@ class EmbeddedIndex:
     """Keep the index as files below an output folder; see the module."""
 
     def __init__(self, root: Path) -> None:
-        self._folder = root / FOLDER
+        self._folder = root / STATE / FOLDER
         try:
             self._manifest = Manifest.from_dict(json.loads((self._folder / MANIFEST).read_text()))
         except FileNotFoundError:
@@ -123,6 +124,11 @@ class EmbeddedIndex:
         for name in change["removes"]:
             (self._folder / name).unlink(missing_ok=True)
         self._manifest = Manifest.from_dict(json.loads(json.dumps(change["manifest"])))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._manifest = Manifest()
 
     def _where(self, runs: Iterable[SortedRun]) -> list[RunFile]:
         """Return the files of runs with where they are now."""

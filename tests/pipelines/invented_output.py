@@ -14,24 +14,15 @@ import filters
 from filters.stage import configure
 from pipelines import summary, tables
 from pipelines.deciding import DecisionPlan, decide_part
+from pipelines.duplicates import DECISION
+from pipelines.index import open_index
 from pipelines.ledger import EpochRecord, claim, publish
 from pipelines.sources import Records
 from pipelines.staging import Workplan, stage_part
-from pipelines.step import StepResult, Workshop
+from pipelines.step import StepResult, Workshop, lay_out_search
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
 from schemas.post import POST, QUARANTINE, TOMBSTONE
-
-DECISION = pa.schema(
-    [
-        ("part", pa.int32()),
-        ("row", pa.int32()),
-        ("duplicate_of", pa.string()),
-        ("kind", pa.string()),
-        ("cluster_size", pa.int64()),
-        ("cluster_authors", pa.int64()),
-    ]
-)
 
 
 def curate(
@@ -44,9 +35,10 @@ def curate(
     config = config or Config()
     stages = configure(filters.STAGES, config.stages)
     schemas = tables.table_schemas(stages)
-    with claim(out, schemas) as staging:
+    index = open_index(out, config.duplicates)
+    with claim(out, schemas, index) as staging:
         epoch = len(tables.epochs(out))
-        shop = Workshop(None, config, stages, load_tokenizer("default"), out, staging)  # type: ignore[arg-type]
+        shop = Workshop(None, config, stages, load_tokenizer("default"), index, out, staging)  # type: ignore[arg-type]
         result = StepResult(epoch, f"sets/default/v{epoch:06d}", seconds={"stage": 1.25, "decide": 0.5})
         (staging / result.token_set).mkdir(parents=True)
         batch = pa.RecordBatch.from_pylist(list(posts), schema=POST)
@@ -54,8 +46,9 @@ def curate(
         records = Records(batch, pa.RecordBatch.from_pylist([], schema=TOMBSTONE), quarantine)
         result.staged = [stage_part(0, "invented.jsonl", [records], Workplan(stages[:-1], str(staging)))]
         if posts:
-            plan = DecisionPlan(stages, shop.tokenizer, str(staging), str(staging / result.token_set), 10_000, epoch)
-            result.decided = [decide_part(0, result.staged[0].file, decisions(posts), plan)]
+            search = lay_out_search(result, shop, cores=1)
+            plan = DecisionPlan(stages, shop.tokenizer, str(staging), str(staging / result.token_set), 10_000, search)
+            result.decided = [decide_part(0, 0, decisions(posts), plan)]
         totals = summary.summarise(result, shop)
         files = tuple(file for part in (*result.staged, *result.decided) for file in part.files)
         metadata = {"swarmfeed.epoch": str(epoch), "swarmfeed.config": totals["config_hash"]}
@@ -69,14 +62,16 @@ def decisions(posts: Sequence[dict[str, Any]]) -> pa.Table:
     sizes = Counter(post["text"] for post in posts)
     authors = {text: len({post.get("author_id") for post in posts if post["text"] == text}) for text in sizes}
     first: dict[str, str] = {}
+    copies: Counter[str] = Counter()
     said = []
     for row, post in enumerate(posts):
         text = post["text"]
         original = first.setdefault(text, post["id"])
         if text == "DELETED":
-            said.append({"part": 0, "row": row})
+            said.append({"row": row, "deleted": True})
         elif sizes[text] > 1:
-            copy = original != post["id"]
-            about = {"duplicate_of": original, "kind": "exact"} if copy else {}
-            said.append({"part": 0, "row": row, "cluster_size": sizes[text], "cluster_authors": authors[text], **about})
+            copies[text] += 1
+            about = {"duplicate_of": original, "kind": "exact"} if original != post["id"] else {}
+            counts = {"copy": copies[text], "cluster_size": sizes[text], "cluster_authors": authors[text]}
+            said.append({"row": row, **counts, **about})
     return pa.Table.from_pylist(said, schema=DECISION)
