@@ -49,6 +49,7 @@ RULES = (
     Rule(Reason.SPAM, "spam.score", "max_spam", "at most"),
     Rule(Reason.TOXICITY, "toxicity.score", "max_toxicity", "at most"),
     Rule(Reason.AI_TEXT, "ai_text.score", "max_ai_text", "at most"),
+    Rule(Reason.CONTAMINATED, "contamination.score", "max_contamination", "at most"),
 )
 
 KINDS = {
@@ -113,7 +114,15 @@ class Verdict:
     """
 
     name: ClassVar[str] = "verdict"
-    reads: ClassVar[tuple[str, ...]] = ("language", "quality", "spam", "toxicity", "ai_text", "duplicates")
+    reads: ClassVar[tuple[str, ...]] = (
+        "language",
+        "quality",
+        "spam",
+        "toxicity",
+        "ai_text",
+        "contamination",
+        "duplicates",
+    )
     output: ClassVar[pa.StructType] = columns.VERDICT
 
     languages: tuple[str, ...] = ()
@@ -133,6 +142,7 @@ class Verdict:
     max_spam: Threshold = 0.95
     max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
     max_ai_text: Threshold = None  # the post alone says too little to drop it on
+    max_contamination: Threshold = 0.0  # null without evaluation files, and null is no reason
     per_language: Mapping[str, Mapping[str, Threshold]] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:

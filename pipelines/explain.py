@@ -186,6 +186,9 @@ def _print_facts(row: Mapping[str, Any], console: Console) -> None:
     scores = "  ".join(f"{name} {_number((row[name] or {}).get('score'))}" for name in SCORES)
     facts.add_row(Text("  language", "dim"), Text(told))
     facts.add_row(Text("  scores", "dim"), Text(scores))
+    overlap = row.get("contamination") or {}
+    if overlap.get("item") is not None:
+        facts.add_row(Text("  holds", "dim"), Text(f"{overlap['item']} (share of words: {_number(overlap['score'])})"))
     console.print(facts)
 
 

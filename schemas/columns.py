@@ -73,6 +73,13 @@ SKETCH = pa.struct(
     ]
 )
 
+CONTAMINATION = pa.struct(
+    [
+        pa.field("score", SCORE, metadata=_doc("share of words that lie in wording shared with evaluation items")),
+        pa.field("item", pa.string(), metadata=_doc("FILE:ID or FILE:LINE of the item that covers most of them")),
+    ]
+)
+
 DUPLICATES = pa.struct(
     [
         pa.field("kind", pa.string(), metadata=_doc("exact, near, repost, repeated_id, superseded; null when first")),

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     SPAM = "spam"  # trained spam score over the threshold
     TOXICITY = "toxicity"  # trained toxicity score over the threshold
     AI_TEXT = "ai_text"  # machine-written score over the threshold (off unless asked for)
+    CONTAMINATED = "contaminated"  # holds the wording of an evaluation item
     EXACT_DUPLICATE = "exact_duplicate"  # the normalised text was seen before
     NEAR_DUPLICATE = "near_duplicate"  # nearly the same text was seen before
     REPOST = "repost"  # points at an original by id

@@ -53,8 +53,14 @@ ROWS = st.fixed_dictionaries(
         "spam": SCORES,
         "toxicity": SCORES,
         "ai_text": SCORES,
+        "contamination": SCORES,
         "duplicates": st.none()
-        | st.fixed_dictionaries({"kind": st.sampled_from([None, *KINDS]), "deleted": st.none() | st.booleans()}),
+        | st.fixed_dictionaries(
+            {
+                "kind": st.sampled_from([None, *KINDS]),
+                "deleted": st.none() | st.booleans(),
+            }
+        ),
     }
 )
 
@@ -143,6 +149,7 @@ def test_equal_settings_are_one_verdict() -> None:
         ({"min_words": -1}, "'min_words' must be a number from 0 up"),
         ({"min_words": True}, "'min_words' must be a number from 0 up"),
         ({"max_entropy": float("inf")}, "'max_entropy' must be a number from 0 up"),
+        ({"max_contamination": 1.5}, "'max_contamination' must be a number from 0 to 1"),
         ({"per_language": ["zh"]}, "'per_language' must map languages"),
         ({"per_language": {"zh": 5}}, "'per_language.zh' must map settings"),
         ({"per_language": {"Chinese": {}}}, "'per_language' must name languages by BCP 47 tag"),

@@ -40,3 +40,9 @@ def test_hash_ignores_what_cannot_change_a_result() -> None:
     assert plain.hash() == cut.hash()
     assert plain.hash() != other.hash()
     assert len(plain.hash()) == 16
+
+
+def test_hash_follows_the_content_of_the_files_a_setting_names() -> None:
+    config = Config.parse({"stages": {"contamination": {"files": ["quiz.txt"]}}})
+    assert len({config.hash(), config.hash({"contamination": "aa"}), config.hash({"contamination": "bb"})}) == 3
+    assert config.hash({}) == config.hash()
