@@ -110,9 +110,12 @@ def _with_duplicates(posts: pa.Table, decisions: pa.Table) -> pa.Table:
     index = pa.array(where, mask=where < 0)
     alone = pa.repeat(pa.scalar(1, pa.int64()), rows)
     known_author = posts.column("author_id").is_valid().cast(pa.int64()).combine_chunks()
+    unknown = pa.chunked_array([pa.nulls(decisions.num_rows, pa.int64())])
+    copy = decisions.column("copy") if "copy" in decisions.column_names else unknown
     struct = pa.StructArray.from_arrays(
         [
             decisions.column("kind").take(index).combine_chunks(),
+            copy.take(index).combine_chunks(),
             pc.coalesce(decisions.column("cluster_size").take(index).combine_chunks(), alone),
             pc.coalesce(decisions.column("cluster_authors").take(index).combine_chunks(), known_author),
             pa.array(deleted),

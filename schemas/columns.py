@@ -83,6 +83,11 @@ CONTAMINATION = pa.struct(
 DUPLICATES = pa.struct(
     [
         pa.field("kind", pa.string(), metadata=_doc("exact, near, repost, repeated_id, superseded; null when first")),
+        pa.field(
+            "copy",
+            pa.int64(),
+            metadata=_doc("place of the post among those of its cluster, in order: 1 is the original; null: unknown"),
+        ),
         pa.field("cluster_size", pa.int64(), metadata=_doc("posts that share this post's original, itself counted")),
         pa.field("cluster_authors", pa.int64(), metadata=_doc("distinct authors among them")),
         pa.field("deleted", pa.bool_(), metadata=_doc("a tombstone of the run names the post or its author")),

@@ -76,12 +76,12 @@ def annotated(texts: list[str | None], upto: Stage) -> pa.RecordBatch:
     return batch.append_column("duplicates", _duplicates(texts)).select(list(upto.reads))
 
 
+CLUSTER = {"cluster_size": 2, "cluster_authors": 1, "deleted": False}
+
+
 def _duplicates(texts: list[str | None]) -> pa.Array:
     kinds = [None, *KINDS]
-    rows = [
-        text and {"kind": kinds[len(text) % len(kinds)], "cluster_size": 2, "cluster_authors": 1, "deleted": False}
-        for text in texts
-    ]
+    rows = [text and {"kind": kinds[len(text) % len(kinds)], "copy": len(text) % 4 or None} | CLUSTER for text in texts]
     return pa.array([row or None for row in rows], DUPLICATES)
 
 

@@ -114,6 +114,16 @@ def test_a_contaminated_post_names_the_item(tmp_path: Path) -> None:
     assert "holds" not in printed(only(explain(tmp_path / "out", "markup")))
 
 
+def test_a_burst_says_how_large_it_is(tmp_path: Path) -> None:
+    config = Config.parse({"stages": {"verdict": {"max_campaign_posts": 2}}})
+    report.write(tmp_path, curate(tmp_path, POSTS[:3], config=config))
+    assert only(explain(tmp_path, "first")).against == ["campaign"]
+    assert only(explain(tmp_path, "copy")).against == ["exact_duplicate", "campaign"]
+    text = printed(only(explain(tmp_path, "first")))
+    line = next(line for line in text.splitlines() if "duplicates.cluster_size" in line)
+    assert line.split() == ["campaign", "duplicates.cluster_size", "3", "at", "most", "2", "rejects"]
+
+
 def test_the_config_hash_follows_the_content_of_an_evaluation_file(tmp_path: Path) -> None:
     quiz = tmp_path / "quiz.txt"
     config = Config.parse({"stages": {"contamination": {"files": [str(quiz)]}}})
