@@ -6,10 +6,13 @@ python -m bench.stages --rows 50000 --real-data DIR
 from __future__ import annotations
 
 import argparse
+import json
+import random
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +27,8 @@ from schemas.post import POST
 BATCH_ROWS = 8192  # what a run hands to the stages at once
 NASTY_ROWS = 2048
 LONG_CHARS = 20_000
+EVALUATION_ITEMS = 100_000  # loaded by `contamination`, which does nothing without
+SEED = 7
 NASTY: dict[str, str] = {
     "emoji_storm": "\U0001f525\U0001f602\U0001f44d\U0001f3fd\u2764\ufe0f" * 40,
     "one_word": "yes",
@@ -38,6 +43,17 @@ def nasty_posts(text: str, rows: int) -> pa.Table:
     """Return posts that all hold the text, told apart by a number at its end, as campaigns do."""
     texts = [f"{text} {number}" for number in range(rows)]
     return pa.table({"id": [str(number) for number in range(rows)], "text": texts})
+
+
+def write_evaluation_items(path: Path, items: int) -> None:
+    """Write JSONL of invented questions of 8 to 60 words; none of them stands in a real post."""
+    drawn = random.Random(SEED)
+    parts = ["ka", "lo", "mi", "ren", "tus", "vo", "sha", "pi", "der", "un"]
+    words = ["".join(drawn.choices(parts, k=drawn.randint(1, 4))) for _ in range(20_000)]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(items):
+            question = " ".join(drawn.choices(words, k=drawn.randint(8, 60)))
+            file.write(json.dumps({"id": number, "question": question}) + "\n")
 
 
 def complete(posts: pa.Table) -> pa.Table:
@@ -111,7 +127,14 @@ def main() -> None:
     result = {
         "hardware": machine,
         "versions": record.versions(),
-        "config": {"rows": asked.rows, "batch_rows": BATCH_ROWS, "nasty_rows": NASTY_ROWS, "repeats": asked.repeats},
+        "config": {
+            "rows": asked.rows,
+            "batch_rows": BATCH_ROWS,
+            "nasty_rows": NASTY_ROWS,
+            "repeats": asked.repeats,
+            "evaluation_items": EVALUATION_ITEMS,
+            "seed": SEED,
+        },
         "inputs": found,
     }
     say(f"written to {record.write(result, 'stages', asked.out).name}")
@@ -123,7 +146,10 @@ def measure_all(posts: pa.Table, repeats: int) -> dict[str, dict[str, Any]]:
     from filters.stage import configure
 
     pa.set_cpu_count(1)  # one core: what Arrow would spread over threads stays here
-    stages = configure(filters.STAGES, {})
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "invented.jsonl"
+        write_evaluation_items(file, EVALUATION_ITEMS)
+        stages = configure(filters.STAGES, {"contamination": {"files": [str(file)]}})
     inputs = {"real": posts, **{name: complete(nasty_posts(text, NASTY_ROWS)) for name, text in NASTY.items()}}
     stage_seconds(posts.slice(0, 1000), stages, 1)
     return {name: measured(table, stages, repeats) for name, table in inputs.items()}

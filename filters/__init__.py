@@ -2,6 +2,7 @@
 
 from filters.ai_text import AiText
 from filters.clean_text import CleanText
+from filters.contamination import Contamination
 from filters.language import Language
 from filters.pii import Pii
 from filters.quality import Quality
@@ -10,7 +11,7 @@ from filters.spam import Spam
 from filters.toxicity import Toxicity
 from filters.verdict import Verdict
 
-RECORD_STAGES = (CleanText, Language, Quality, Spam, Toxicity, AiText, Pii, Sketch)
+RECORD_STAGES = (CleanText, Language, Quality, Spam, Toxicity, AiText, Pii, Sketch, Contamination)
 """What each post is told by itself, before anything is compared with another post."""
 
 STAGES = (*RECORD_STAGES, Verdict)

@@ -49,6 +49,9 @@ RULES = (
     Rule(Reason.SPAM, "spam.score", "max_spam", "at most"),
     Rule(Reason.TOXICITY, "toxicity.score", "max_toxicity", "at most"),
     Rule(Reason.AI_TEXT, "ai_text.score", "max_ai_text", "at most"),
+    Rule(Reason.CONTAMINATED, "contamination.score", "max_contamination", "at most"),
+    Rule(Reason.CAMPAIGN, "duplicates.cluster_size", "max_campaign_posts", "at most"),
+    Rule(Reason.CAMPAIGN, "duplicates.cluster_authors", "max_campaign_authors", "at most"),
 )
 
 KINDS = {
@@ -59,6 +62,7 @@ KINDS = {
     "superseded": Reason.SUPERSEDED,
 }
 """What `duplicates.kind` means for the verdict."""
+COPIES = ("exact", "near", "repost")  # the kinds of which the first `keep_copies` of a cluster may stay
 
 # A sentence takes fewer characters where a character is a word, a syllable, or a consonant with its vowel; fewer words
 # where a word carries its cases and persons. Taken from the shortest twentieth of real sentences of each language.
@@ -75,7 +79,8 @@ _GROUPS: tuple[tuple[str, Mapping[str, Threshold]], ...] = (
 PER_LANGUAGE = {tag: thresholds for tags, thresholds in _GROUPS for tag in tags.split()}
 
 _ORDER = {reason: position for position, reason in enumerate(Reason)}
-_COUNTS = ("min_readable_chars", "min_words", "min_entropy", "max_entropy")  # not shares: no upper end
+_CLUSTERS = ("max_campaign_posts", "max_campaign_authors")  # a post alone is a cluster of 1: nothing is below that
+_COUNTS = ("min_readable_chars", "min_words", "min_entropy", "max_entropy", *_CLUSTERS)  # not shares: no upper end
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -110,10 +115,20 @@ class Verdict:
     A measure at its threshold passes; a null measure ("cannot say") is no reason. A threshold of None switches its
     rule off, and `per_language` overrides any threshold for a language: `zh-Hant` looks under `zh-Hant`, then `zh`.
     What stands in PER_LANGUAGE holds unless overridden there. An empty `languages` wants them all.
+    Of posts that are copies of one another the first `keep_copies` may stay; where the cluster is over a campaign
+    threshold, none may.
     """
 
     name: ClassVar[str] = "verdict"
-    reads: ClassVar[tuple[str, ...]] = ("language", "quality", "spam", "toxicity", "ai_text", "duplicates")
+    reads: ClassVar[tuple[str, ...]] = (
+        "language",
+        "quality",
+        "spam",
+        "toxicity",
+        "ai_text",
+        "contamination",
+        "duplicates",
+    )
     output: ClassVar[pa.StructType] = columns.VERDICT
 
     languages: tuple[str, ...] = ()
@@ -133,6 +148,10 @@ class Verdict:
     max_spam: Threshold = 0.95
     max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
     max_ai_text: Threshold = None  # the post alone says too little to drop it on
+    max_contamination: Threshold = 0.0  # null without evaluation files, and null is no reason
+    keep_copies: int = 1
+    max_campaign_posts: Threshold = None
+    max_campaign_authors: Threshold = None
     per_language: Mapping[str, Mapping[str, Threshold]] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +160,8 @@ class Verdict:
         for key in ("keep_unknown_language", "drop_templates"):
             if not isinstance(getattr(self, key), bool):
                 raise ValueError(f"'{key}' must be true or false, got {getattr(self, key)!r}")
+        if isinstance(self.keep_copies, bool) or not isinstance(self.keep_copies, int) or self.keep_copies < 1:
+            raise ValueError(f"'keep_copies' must be a whole number from 1 up, got {self.keep_copies!r}")
         for rule in RULES:
             _check_threshold(rule.key, getattr(self, rule.key))
         object.__setattr__(self, "per_language", _checked_overrides(self.per_language))
@@ -204,11 +225,22 @@ class Verdict:
         template = _child(batch, "quality.template", pa.bool_())
         unwanted = _true(template) & self.drop_templates
         yield _Column(Reason.TEMPLATE, "quality.template", template, "not", self.drop_templates or None, unwanted)
-        kinds = _child(batch, "duplicates.kind", pa.string())
-        for kind, reason in KINDS.items():
-            yield _Column(reason, "duplicates.kind", kinds, "not", kind, _true(pc.equal(kinds, kind)))
+        yield from self._duplicate_columns(batch)
         deleted = _child(batch, "duplicates.deleted", pa.bool_())
         yield _Column(Reason.DELETED, "duplicates.deleted", deleted, "not", True, _true(deleted))
+
+    def _duplicate_columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
+        """Ask what a post duplicates; of copies, which one of them it is, where that is known."""
+        kinds = _child(batch, "duplicates.kind", pa.string())
+        copy = _numbers(batch, "duplicates.copy")
+        uncounted = pc.if_else(pa.array(np.isnan(copy)), kinds, pa.scalar(None, pa.string()))
+        allowed = np.full(1, self.keep_copies, np.float32)
+        for kind, reason in KINDS.items():
+            asked = uncounted if kind in COPIES else kinds
+            yield _Column(reason, "duplicates.kind", asked, "not", kind, _true(pc.equal(asked, kind)))
+            if kind in COPIES:
+                place = np.where(_true(pc.equal(kinds, kind)), copy, np.float32("nan"))
+                yield _Column(reason, "duplicates.copy", place, "at most", allowed, place > allowed)
 
     def _language_columns(self, tags: pa.Array) -> Iterator[_Column]:
         unknown = _true(pc.equal(tags, UNDETERMINED))
@@ -252,7 +284,7 @@ def _child(batch: pa.RecordBatch, path: str, kind: pa.DataType) -> pa.Array:
 
 
 def _numbers(batch: pa.RecordBatch, path: str) -> Numbers:
-    numbers = pc.cast(_child(batch, path, pa.float32()), pa.float32())
+    numbers = pc.cast(_child(batch, path, pa.float32()), pa.float32(), safe=False)  # counts over 2^24 are rounded
     return pc.fill_null(numbers, float("nan")).to_numpy(zero_copy_only=False)
 
 
@@ -287,9 +319,10 @@ def _check_tag(key: str, tag: Any) -> None:
 def _check_threshold(key: str, value: Any) -> None:
     if value is None:
         return
-    top = float("inf") if key in _COUNTS else 1.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top or value == float("inf"):
-        wanted = "a number from 0 up" if key in _COUNTS else "a number from 0 to 1"
+    low, top = int(key in _CLUSTERS), float("inf") if key in _COUNTS else 1.0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= top or value == float("inf"):
+        wanted = f"a number from {low} up" if key in _COUNTS else "a number from 0 to 1"
         raise ValueError(f"'{key}' must be {wanted}, or null to switch the rule off, got {value!r}")
 
 

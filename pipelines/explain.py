@@ -186,6 +186,9 @@ def _print_facts(row: Mapping[str, Any], console: Console) -> None:
     scores = "  ".join(f"{name} {_number((row[name] or {}).get('score'))}" for name in SCORES)
     facts.add_row(Text("  language", "dim"), Text(told))
     facts.add_row(Text("  scores", "dim"), Text(scores))
+    overlap = row.get("contamination") or {}
+    if overlap.get("item") is not None:
+        facts.add_row(Text("  holds", "dim"), Text(f"{overlap['item']} (share of words: {_number(overlap['score'])})"))
     console.print(facts)
 
 
@@ -245,4 +248,11 @@ def _snippet(text: str) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
+    """Return a measure or a threshold with three digits that count, a larger count with all of its digits.
+
+    >>> _number(0.98765), _number(12.0), _number(1234.0), _number(None)
+    ('0.988', '12', '1,234', '-')
+    """
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return "-" if value is None else str(value)

@@ -9,11 +9,13 @@ from typing import Any
 from filters.stage import Stage
 from pipelines.step import StepResult, Workshop
 from pipelines.tokens import sets
+from schemas.config import Config
 from schemas.errors import RunError
 from schemas.reasons import Reason
 from schemas.version import VERSION
 
 REPORT_SCHEMA = 1
+FILES = {"files", "model"}  # settings of a stage that name files
 
 
 def summarise(result: StepResult, shop: Workshop) -> dict[str, Any]:
@@ -47,14 +49,21 @@ def summarise(result: StepResult, shop: Workshop) -> dict[str, Any]:
         "tokens": _tokens(result, shop),
         "token_set": result.token_set if kept else None,
         "config": shop.config.model_dump(mode="json"),
-        "config_hash": shop.config.hash(),
+        "config_hash": config_hash(shop.config, shop.stages),
         "models": model_hashes(shop.stages) | {"tokenizer": shop.tokenizer.sha256},
         "phases": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
     }
 
 
+def config_hash(config: Config, stages: Iterable[Stage]) -> str:
+    """Return the hash of a config, the bytes of the models and evaluation files that its stages name included."""
+    sections = config.stages
+    named = {name: digest for name, digest in model_hashes(stages).items() if FILES & sections.get(name, {}).keys()}
+    return config.hash(named)
+
+
 def model_hashes(stages: Iterable[Stage]) -> dict[str, str]:
-    """Return the sha256 of every trained model by its stage."""
+    """Return the sha256 of every trained model, and of the evaluation files where there are any, by stage."""
     models = {stage.name: getattr(stage, "sha256", None) for stage in stages}
     return {name: digest for name, digest in models.items() if digest}
 
@@ -63,7 +72,9 @@ def _tokens(result: StepResult, shop: Workshop) -> dict[str, int]:
     shards = [shard for part in result.decided for shard in part.shards]
     if not shards:
         return {"kept": 0}
-    origin = sets.Origin(config_hash=shop.config.hash(), models=model_hashes(shop.stages), tokenizer=shop.tokenizer)
+    origin = sets.Origin(
+        config_hash=config_hash(shop.config, shop.stages), models=model_hashes(shop.stages), tokenizer=shop.tokenizer
+    )
     manifest = sets.finish(shop.staging / result.token_set, shards, origin)
     return {"kept": manifest.tokens, "documents": manifest.documents, "shards": len(manifest.shards)}
 

@@ -73,13 +73,20 @@ SKETCH = pa.struct(
     ]
 )
 
+CONTAMINATION = pa.struct(
+    [
+        pa.field("score", SCORE, metadata=_doc("share of words that lie in wording shared with evaluation items")),
+        pa.field("item", pa.string(), metadata=_doc("FILE:ID or FILE:LINE of the item that covers most of them")),
+    ]
+)
+
 DUPLICATES = pa.struct(
     [
         pa.field("kind", pa.string(), metadata=_doc("exact, near, repost, repeated_id, superseded; null when first")),
         pa.field(
             "copy",
             pa.int64(),
-            metadata=_doc("place in its cluster, in order: 1 is the original"),
+            metadata=_doc("place in its cluster, in order: 1 is the original; null for a post delivered again"),
         ),
         pa.field("cluster_size", pa.int64(), metadata=_doc("posts that share this post's original, itself counted")),
         pa.field("cluster_authors", pa.int64(), metadata=_doc("distinct authors among them")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -75,15 +76,20 @@ class Config(_Section):
                 raise ConfigError(f"{where}: unknown key '{key}': {hint}") from None
             raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
 
-    def hash(self) -> str:
-        """Return 16 hex digits of the sha256 of everything that can change a result (how work is cut up, and who
-        keeps the index, cannot)."""
+    def hash(self, contents: Mapping[str, str] | None = None) -> str:
+        """Return 16 hex digits of the sha256 of everything that can change a result.
+
+        How work is cut up and who keeps the index cannot. `contents` tells by stage the sha256 of the files that its
+        settings name: another content is another config.
+        """
         cut: dict[str, bool | set[str]] = {
             "spark": True,
             "input": {"split_bytes", "split_rows", "batch_rows"},
             "duplicates": {"index", "index_password_file"},
         }
         data = self.model_dump(mode="json", exclude=cut)
+        if contents:
+            data["contents"] = dict(contents)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -19,6 +19,7 @@ STAGE_COLUMNS = {
     "ai_text": columns.AI_TEXT,
     "pii": columns.PII,
     "sketch": columns.SKETCH,
+    "contamination": columns.CONTAMINATION,
     "duplicates": columns.DUPLICATES,
     "verdict": columns.VERDICT,
 }

@@ -24,9 +24,11 @@ class Reason(StrEnum):
     SPAM = "spam"  # trained spam score over the threshold
     TOXICITY = "toxicity"  # trained toxicity score over the threshold
     AI_TEXT = "ai_text"  # machine-written score over the threshold (off unless asked for)
+    CONTAMINATED = "contaminated"  # holds the wording of an evaluation item
     EXACT_DUPLICATE = "exact_duplicate"  # the normalised text was seen before
     NEAR_DUPLICATE = "near_duplicate"  # nearly the same text was seen before
     REPOST = "repost"  # points at an original by id
+    CAMPAIGN = "campaign"  # part of a burst: the cluster is larger than allowed, the original goes too
     REPEATED_ID = "repeated_id"  # the same post delivered again
     SUPERSEDED = "superseded"  # a newer version of the same id is in the run
     DELETED = "deleted"  # a tombstone in the run names the post or its author

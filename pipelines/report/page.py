@@ -170,7 +170,7 @@ def _sample(row: Mapping[str, Any], verdict: Verdict) -> Sample:
 def _finding(one: Finding, row: Mapping[str, Any]) -> str:
     if one.reason == Reason.LANGUAGE_UNKNOWN:
         return f"{one.reason}: best guess at {_plain(row['language']['confidence'])}"
-    if one.measure == "duplicates.kind":
+    if one.measure in ("duplicates.kind", "duplicates.copy"):
         return f"{one.reason} of {row['duplicate_of']}"
     return f"{one.reason}: {one.measure} {_plain(one.measured)}, wants {BOUNDS[one.bound]} {_plain(one.threshold)}"
 

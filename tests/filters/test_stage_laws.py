@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filters import RECORD_STAGES, STAGES
+from filters.contamination import Contamination
 from filters.stage import Stage, configure
 from filters.verdict import KINDS, Verdict
 from schemas.columns import DUPLICATES
@@ -43,9 +47,16 @@ ORDINARY = (
 )
 TEXTS = st.lists(st.none() | st.sampled_from(NASTY + ORDINARY) | st.text(max_size=60), min_size=1, max_size=8)
 READY: tuple[Stage, ...] = configure(STAGES, {})
-BY_NAME = {stage.name: stage for stage in READY}
+EVALUATION = TemporaryDirectory()
+FILE = Path(EVALUATION.name) / "quiz.txt"
+FILE.write_text("\n".join((ORDINARY[0], ORDINARY[3], "buy now buy now buy now buy now")), encoding="utf-8")
+SET_UP: tuple[Stage, ...] = (Contamination(files=(str(FILE),)),)  # stages that say nothing until they are set up
 
-each_stage = pytest.mark.parametrize("stage", READY, ids=lambda stage: stage.name)
+each_stage = pytest.mark.parametrize(
+    "stage",
+    [*READY, *SET_UP],
+    ids=[*(stage.name for stage in READY), *(f"{stage.name} set up" for stage in SET_UP)],
+)
 some = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -65,12 +76,12 @@ def annotated(texts: list[str | None], upto: Stage) -> pa.RecordBatch:
     return batch.append_column("duplicates", _duplicates(texts)).select(list(upto.reads))
 
 
+CLUSTER = {"cluster_size": 2, "cluster_authors": 1, "deleted": False}
+
+
 def _duplicates(texts: list[str | None]) -> pa.Array:
     kinds = [None, *KINDS]
-    rows = [
-        text and {"kind": kinds[len(text) % len(kinds)], "cluster_size": 2, "cluster_authors": 1, "deleted": False}
-        for text in texts
-    ]
+    rows = [text and {"kind": kinds[len(text) % len(kinds)], "copy": len(text) % 4 or None} | CLUSTER for text in texts]
     return pa.array([row or None for row in rows], DUPLICATES)
 
 
@@ -175,10 +186,17 @@ def test_pickling(stage: Stage) -> None:
 def test_same_bytes_twice(stage: Stage) -> None:
     batch = annotated([*ORDINARY, *NASTY, None], stage)
     assert as_bytes(stage(batch)) == as_bytes(stage(batch))
-    assert as_bytes(configure([type(stage)], {})[0](batch)) == as_bytes(stage(batch))
+    assert as_bytes(replace(stage)(batch)) == as_bytes(stage(batch))  # type: ignore[type-var]
 
 
 @each_stage
 def test_no_rows(stage: Stage) -> None:
     answer = stage(annotated([*ORDINARY], stage).slice(0, 0))
     assert (len(answer), answer.type) == (0, stage.output)
+
+
+@pytest.mark.parametrize("stage", SET_UP, ids=lambda stage: stage.name)
+def test_what_is_set_up_has_something_to_say(stage: Stage) -> None:
+    scores = {row["score"] for row in stage(annotated([*ORDINARY], stage)).to_pylist()}
+    assert 0.0 in scores
+    assert max(scores) > 0.5

@@ -53,8 +53,17 @@ ROWS = st.fixed_dictionaries(
         "spam": SCORES,
         "toxicity": SCORES,
         "ai_text": SCORES,
+        "contamination": SCORES,
         "duplicates": st.none()
-        | st.fixed_dictionaries({"kind": st.sampled_from([None, *KINDS]), "deleted": st.none() | st.booleans()}),
+        | st.fixed_dictionaries(
+            {
+                "kind": st.sampled_from([None, *KINDS]),
+                "copy": st.none() | st.integers(1, 4),
+                "cluster_size": st.none() | st.integers(1, 1 << 40),
+                "cluster_authors": st.none() | st.integers(0, 9),
+                "deleted": st.none() | st.booleans(),
+            }
+        ),
     }
 )
 
@@ -71,7 +80,9 @@ def test_golden_lines_reach_every_reason() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(ROWS, max_size=6), st.sampled_from([(), ("en",), ("zh", "th")]), st.booleans())
 def test_explain_agrees_with_the_verdict(rows: list[dict[str, Any]], languages: tuple[str, ...], keep: bool) -> None:
-    verdict = Verdict(languages=languages, keep_unknown_language=keep, max_ai_text=0.5)
+    verdict = Verdict(
+        languages=languages, keep_unknown_language=keep, max_ai_text=0.5, keep_copies=2, max_campaign_posts=3
+    )
     answers = verdict(batch_of(rows)).to_pylist()
     for row, answer in zip(rows, answers, strict=True):
         found = verdict.explain(row)
@@ -101,6 +112,21 @@ def test_explain_tells_the_threshold_of_the_language() -> None:
     assert (off.threshold, off.passed) == (None, True)
 
 
+def test_explain_tells_which_copy_a_post_is() -> None:
+    row = {"duplicates": {"kind": "near", "copy": 3, "cluster_size": 5, "cluster_authors": 2}}
+    told = {(finding.reason, finding.measure): finding for finding in Verdict(keep_copies=2).explain(row)}
+    place = told["near_duplicate", "duplicates.copy"]
+    assert (place.measured, place.bound, place.threshold, place.passed) == (3, "at most", 2, False)
+    assert told["near_duplicate", "duplicates.kind"].passed
+    assert told["exact_duplicate", "duplicates.copy"].measured is None
+    assert told["campaign", "duplicates.cluster_size"].measured == 5
+
+
+def test_a_cluster_larger_than_a_float_can_count() -> None:
+    row = {"duplicates": {"cluster_size": (1 << 40) + 1}}
+    assert judged(row, max_campaign_posts=1000)["reasons"] == ["campaign"]
+
+
 def test_a_column_nothing_filled_does_not_speak() -> None:
     row = LINES[0]["row"]
     batch = batch_of([row]).drop_columns(["duplicates"]).append_column("duplicates", pa.nulls(1))
@@ -114,9 +140,10 @@ def test_a_row_no_stage_looked_at_has_no_verdict() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.key)
 def test_every_threshold_can_be_switched_off(rule: Any) -> None:
     column, child = rule.measure.split(".")
-    extreme = 0 if rule.bound == "at least" else 1 if rule.key != "max_entropy" else 9
+    extreme = 0 if rule.bound == "at least" else 9 if rule.reason in (Reason.GIBBERISH, Reason.CAMPAIGN) else 1
     row = {"language": {"lang": "en"}, column: {child: extreme}}
-    on = {rule.key: 0.5 if rule.key == "max_ai_text" else getattr(Verdict(), rule.key)}
+    unset = 2 if rule.reason is Reason.CAMPAIGN else 0.5
+    on = {rule.key: unset if getattr(Verdict(), rule.key) is None else getattr(Verdict(), rule.key)}
     off = {other.key: None for other in RULES if other.measure == rule.measure}
     assert rule.reason in judged(row, **on)["reasons"]
     assert rule.reason not in judged(row, **off)["reasons"]
@@ -143,6 +170,11 @@ def test_equal_settings_are_one_verdict() -> None:
         ({"min_words": -1}, "'min_words' must be a number from 0 up"),
         ({"min_words": True}, "'min_words' must be a number from 0 up"),
         ({"max_entropy": float("inf")}, "'max_entropy' must be a number from 0 up"),
+        ({"keep_copies": 0}, "'keep_copies' must be a whole number from 1 up, got 0"),
+        ({"keep_copies": 1.5}, "'keep_copies' must be a whole number"),
+        ({"keep_copies": True}, "'keep_copies' must be a whole number"),
+        ({"max_campaign_posts": 0}, "'max_campaign_posts' must be a number from 1 up, or null to switch the rule off"),
+        ({"max_contamination": 1.5}, "'max_contamination' must be a number from 0 to 1"),
         ({"per_language": ["zh"]}, "'per_language' must map languages"),
         ({"per_language": {"zh": 5}}, "'per_language.zh' must map settings"),
         ({"per_language": {"Chinese": {}}}, "'per_language' must name languages by BCP 47 tag"),

@@ -20,7 +20,7 @@ def test_this_machine_can_run(spark: SparkSession, tmp_path: Path) -> None:
     assert [name for name, check in checks.items() if check.state == "fail"] == []
     assert checks["Spark"].found.startswith(spark.version)
     assert checks["output folder"].found.endswith(str(tmp_path))
-    assert "9 stages" in checks["models"].found
+    assert "10 stages" in checks["models"].found
     assert SparkSession.getActiveSession() is not None
 
 

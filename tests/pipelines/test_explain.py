@@ -99,6 +99,46 @@ def test_a_deleted_post_has_nothing_left_to_show(out: Path) -> None:
     assert "(no text is held)" in printed(one)
 
 
+def test_a_contaminated_post_names_the_item(tmp_path: Path) -> None:
+    quiz = tmp_path / "quiz.jsonl"
+    quiz.write_text(json.dumps({"id": "bridge", "question": SENTENCE}))
+    config = Config.parse({"stages": {"contamination": {"files": [str(quiz)]}}})
+    report.write(tmp_path / "out", curate(tmp_path / "out", [POSTS[0], POSTS[4]], config=config))
+    quiz.unlink()  # what was found stands in the table: explaining reads no evaluation file
+    one = only(explain(tmp_path / "out", "first"))
+    assert one.against == one.row["verdict"]["reasons"] == ["contaminated"]
+    text = printed(one)
+    assert "quiz:bridge (share of words: 1)" in text
+    line = next(line for line in text.splitlines() if "contamination.score" in line)
+    assert line.split() == ["contaminated", "contamination.score", "1", "at", "most", "0", "rejects"]
+    assert "holds" not in printed(only(explain(tmp_path / "out", "markup")))
+
+
+def test_a_burst_says_how_large_it_is(tmp_path: Path) -> None:
+    config = Config.parse({"stages": {"verdict": {"max_campaign_posts": 2}}})
+    report.write(tmp_path, curate(tmp_path, POSTS[:3], config=config))
+    assert only(explain(tmp_path, "first")).against == ["campaign"]
+    assert only(explain(tmp_path, "copy")).against == ["exact_duplicate", "campaign"]
+    text = printed(only(explain(tmp_path, "first")))
+    line = next(line for line in text.splitlines() if "duplicates.cluster_size" in line)
+    assert line.split() == ["campaign", "duplicates.cluster_size", "3", "at", "most", "2", "rejects"]
+
+
+def test_the_config_hash_follows_the_content_of_an_evaluation_file(tmp_path: Path) -> None:
+    quiz = tmp_path / "quiz.txt"
+    config = Config.parse({"stages": {"contamination": {"files": [str(quiz)]}}})
+    hashes, models = [], []
+    for text in (SENTENCE, POSTS[5]["text"]):
+        quiz.write_text(text)
+        totals = curate(tmp_path / "out", POSTS[:1], config=config)
+        hashes.append(totals["config_hash"])
+        models.append(totals["models"]["contamination"])
+    assert len(set(hashes)) == len(set(models)) == 2
+    plain = curate(tmp_path / "plain", POSTS[:1])
+    assert "contamination" not in plain["models"]
+    assert plain["config_hash"] == Config().hash()
+
+
 def test_other_thresholds_give_another_answer(out: Path) -> None:
     one = only(explain(out, "first", STRICT))
     assert one.against == ["too_short"]

@@ -20,7 +20,7 @@ def test_defaults_stand_once_and_are_frozen() -> None:
     [
         ({"duplicate": {}}, r"f\.yaml: unknown key 'duplicate': did you mean 'duplicates'\?"),
         ({"duplicates": {"treshold": 0.7}}, r"unknown key 'duplicates\.treshold': did you mean 'threshold'\?"),
-        ({"duplicates": {"zzz": 0.7}}, r"unknown key 'duplicates\.zzz': expected one of: horizon_days, threshold"),
+        ({"duplicates": {"zzz": 0.7}}, r"unknown key 'duplicates\.zzz': expected one of: horizon_days, index, index_password_file, threshold"),
         ({"duplicates": {"threshold": 2}}, r"'duplicates\.threshold': Input should be less than or equal to 1, got 2"),
         ({"duplicates": {"threshold": "high"}}, r"'duplicates\.threshold': Input should be a valid number"),
         ({"duplicates": 3}, r"'duplicates': Input should be a valid dictionary"),
@@ -40,3 +40,9 @@ def test_hash_ignores_what_cannot_change_a_result() -> None:
     assert plain.hash() == cut.hash()
     assert plain.hash() != other.hash()
     assert len(plain.hash()) == 16
+
+
+def test_hash_follows_the_content_of_the_files_a_setting_names() -> None:
+    config = Config.parse({"stages": {"contamination": {"files": ["quiz.txt"]}}})
+    assert len({config.hash(), config.hash({"contamination": "aa"}), config.hash({"contamination": "bb"})}) == 3
+    assert config.hash({}) == config.hash()
