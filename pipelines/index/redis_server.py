@@ -176,6 +176,7 @@ class RedisIndex:
     def apply(self, change: Mapping[str, Any], staging: Path) -> None:
         """Write what an epoch taught, then the state; drop the generations that expired. Writing again is harmless."""
         state = State.from_json(json.dumps(change["state"]))
+        self._name_file.parent.mkdir(parents=True, exist_ok=True)
         self._name_file.write_text(self._server.name)
         writer = _Writer(self._server, state)
         for file in change["files"]:

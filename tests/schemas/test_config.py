@@ -20,7 +20,10 @@ def test_defaults_stand_once_and_are_frozen() -> None:
     [
         ({"duplicate": {}}, r"f\.yaml: unknown key 'duplicate': did you mean 'duplicates'\?"),
         ({"duplicates": {"treshold": 0.7}}, r"unknown key 'duplicates\.treshold': did you mean 'threshold'\?"),
-        ({"duplicates": {"zzz": 0.7}}, r"unknown key 'duplicates\.zzz': expected one of: horizon_days, index, index_password_file, threshold"),
+        (
+            {"duplicates": {"zzz": 0.7}},
+            r"unknown key 'duplicates\.zzz': expected one of: horizon_days, index, index_password_file, threshold",
+        ),
         ({"duplicates": {"threshold": 2}}, r"'duplicates\.threshold': Input should be less than or equal to 1, got 2"),
         ({"duplicates": {"threshold": "high"}}, r"'duplicates\.threshold': Input should be a valid number"),
         ({"duplicates": 3}, r"'duplicates': Input should be a valid dictionary"),

@@ -1,0 +1,272 @@
+"""The duplicate index: two keepers, one body of tests. Epochs, replays, crashes, expiry, loss."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from output import answers, curate
+from pyspark.sql import SparkSession
+from searches import Curation
+from test_duplicates import Reference, in_order, random_posts
+
+from pipelines.index import Index, open_index
+from pipelines.simulate import Simulation, write
+from schemas.config import Config, DuplicatesConfig
+from schemas.errors import ConfigError, RunError, SetupError
+
+KEEPERS = ("embedded", "redis")
+
+
+class Crash(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real redis-server of this test run's own."""
+    program = shutil.which("redis-server")
+    assert program, "redis-server is missing: apt-get install redis-server"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("redis-server did not start")
+
+
+@pytest.fixture(params=KEEPERS)
+def keeper(request: pytest.FixtureRequest) -> Callable[..., DuplicatesConfig]:
+    """Settings that name one of the keepers."""
+    where = request.getfixturevalue("redis_url") if request.param == "redis" else "embedded"
+
+    def settings(**more: Any) -> DuplicatesConfig:
+        return DuplicatesConfig(index=where, **more)
+
+    return settings
+
+
+def links(curation: Curation, posts: list[Any], size: int) -> list[Any]:
+    """What epochs of `size` posts say."""
+    pieces = [posts[at : at + size] for at in range(0, len(posts), size)]
+    return [said.link for piece in pieces for said in curation.epoch([piece])[0]]
+
+
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_epochs_say_what_the_definition_says(
+    keeper: Callable[..., DuplicatesConfig], tmp_path: Path, size: int
+) -> None:
+    posts = in_order(random_posts(5, 150))
+    config = keeper(horizon_days=5)
+    assert links(Curation(tmp_path, config), posts, size) == Reference(posts, config).answers()
+
+
+def test_what_was_learnt_outlives_the_process(keeper: Callable[..., DuplicatesConfig], tmp_path: Path) -> None:
+    posts = in_order(random_posts(6, 80))
+    expected = Reference(posts, keeper()).answers()
+    first = Curation(tmp_path, keeper())
+    assert links(first, posts[:50], 25) == expected[:50]
+    second = Curation(tmp_path, keeper())
+    assert second.index.epoch == 1
+    assert second.index.days == first.index.days
+    second.next_epoch = 2
+    assert links(second, posts[50:], 30) == expected[50:]
+
+
+def test_an_epoch_that_was_never_published_taught_nothing(
+    keeper: Callable[..., DuplicatesConfig], tmp_path: Path
+) -> None:
+    """A replay of it, or another epoch in its place, finds nothing of the first attempt."""
+    posts = in_order(random_posts(8, 90))
+    curation = Curation(tmp_path, keeper())
+    links(curation, posts[:40], 40)
+    search, (_, learnt) = curation.search([posts[40:]])
+    curation.index.plan(in_turn, learnt, Path(search.folder).parent)
+    shutil.rmtree(Path(search.folder).parent)
+    assert links(curation, posts[40:], 50) == Reference(posts, keeper()).answers()[40:]
+
+
+@pytest.mark.parametrize("crash_at", range(12))
+def test_a_crash_while_it_learns_is_mended_by_learning_again(
+    keeper: Callable[..., DuplicatesConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash_at: int
+) -> None:
+    """The crash is a value: the how-manieth step of the change does not return."""
+    from pipelines.index import redis_server
+
+    posts = in_order(random_posts(9, 90))
+    curation = Curation(tmp_path, keeper())
+    links(curation, posts[:40], 5)  # eight epochs: the next merges
+    search, (_, learnt) = curation.search([posts[40:70]])
+    staging = Path(search.folder).parent
+    change = json.loads(json.dumps(curation.index.plan(in_turn, learnt, staging)))
+    calls = iter(range(10_000))
+
+    def dies(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            if next(calls) == crash_at:
+                raise Crash
+            return real(*arguments, **more)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redis_server, "COMMANDS", 50)
+        patched.setattr(redis_server, "_send", dies(redis_server._send))
+        for name in ("rename", "replace", "unlink"):
+            patched.setattr(Path, name, dies(getattr(Path, name)))
+        with pytest.raises(Crash):
+            again_and_again(curation.index, change, staging)
+    survivor = Curation(tmp_path, keeper())
+    survivor.index.apply(change, staging)
+    survivor.next_epoch = 9
+    assert links(survivor, posts[70:], 20) == Reference(posts, keeper()).answers()[70:]
+
+
+def again_and_again(index: Index, change: dict[str, Any], staging: Path) -> None:
+    """Make a change many times over: a crash may come in any of them."""
+    for _ in range(20):
+        index.apply(change, staging)
+
+
+def in_turn(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Do tasks here."""
+    return [work(task) for task in range(count)]
+
+
+def test_history_expires_by_day(keeper: Callable[..., DuplicatesConfig], tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    curation = Curation(tmp_path, keeper(horizon_days=2))
+    for day in range(30):
+        posts = [
+            {
+                "id": f"{day}-{number}",
+                "text": " ".join("".join(map(chr, rng.integers(97, 123, 6))) for _ in range(8)),
+                "created_at": start + timedelta(days=day, minutes=number),
+                "version": 0,
+            }
+            for number in range(20)
+        ]
+        curation.epoch([posts])
+    assert len(curation.index.days) <= 3
+    assert held_rows(curation.index, tmp_path) <= 27 * 20 * 12  # of the last days and what waits to be merged
+
+
+def held_rows(index: Index, root: Path) -> int:
+    """How many keys an index holds."""
+    manifest = root / ".swarmfeed" / "index" / "manifest.json"
+    if manifest.exists():
+        runs = json.loads(manifest.read_text())["runs"]
+        return sum(file["rows"] for run in runs for file in run if file["kind"] == "entries")
+    server = index._server  # type: ignore[attr-defined]
+    (names,) = server.do(("KEYS", f"{server.name}:entries:*"))
+    return sum(server.do(*(("HLEN", name) for name in names)))
+
+
+def test_a_rebuilt_index_answers_like_the_one_that_was_lost(
+    spark: SparkSession, keeper: Callable[..., DuplicatesConfig], tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.jsonl"
+    write(Simulation(posts=900, seed=4, rate=0.01), raw)
+    lines = [
+        line for line in raw.read_bytes().splitlines(keepends=True) if b"deleted" not in line and b"gone" not in line
+    ]
+    pieces = []
+    for number in range(3):
+        pieces.append(tmp_path / f"{number}.jsonl")
+        pieces[-1].write_bytes(b"".join(lines[number * len(lines) // 3 : (number + 1) * len(lines) // 3]))
+    where = keeper().index
+    for out, lose in ((tmp_path / "kept", False), (tmp_path / "lost", True)):
+        for number, piece in enumerate(pieces):
+            if lose and number == 2:
+                open_index(out, keeper()).clear()
+            curate([piece], out, duplicates={"index": where})
+    assert answers(tmp_path / "lost") == answers(tmp_path / "kept")
+    assert any(duplicate and '"near"' in said for _, _, duplicate, said, _ in answers(tmp_path / "kept"))
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from searches import Curation
+from test_duplicates import in_order, random_posts
+from schemas.config import DuplicatesConfig
+curation = Curation(Path({root!r}), DuplicatesConfig())
+posts = in_order(random_posts(12, 4000))
+for at in range(0, 4000, 4):
+    curation.epoch([posts[at : at + 4]])
+    print(curation.index.epoch, flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kill_9_leaves_the_embedded_index_whole(tmp_path: Path, seed: int) -> None:
+    paths = [str(Path(__file__).parents[3]), str(Path(__file__).parents[1])]
+    script = KILLED.format(paths=paths, root=str(tmp_path))
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for _ in range(3 + 9 * seed):
+        child.stdout.readline()
+    time.sleep(np.random.default_rng(seed).random() * 0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    told = child.stdout.read().split()
+    child.wait()
+    index = open_index(tmp_path, DuplicatesConfig())
+    assert index.epoch is not None
+    assert index.epoch >= max([*map(int, told), 2 + 9 * seed - 1])
+    posts = in_order(random_posts(12, 4000))
+    done = 4 * (index.epoch + 1)
+    survivor = Curation(tmp_path, DuplicatesConfig())
+    survivor.next_epoch = index.epoch + 1
+    seen = posts[: done + 40]
+    assert links(survivor, posts[done : done + 40], 40) == Reference(seen, DuplicatesConfig()).answers()[done:]
+
+
+def test_a_redis_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"no Redis answers at redis://127\.0\.0\.1:1/0"):
+        open_index(tmp_path, DuplicatesConfig(index="redis://127.0.0.1:1/0"))
+
+
+def test_a_password_has_no_place_in_the_settings(redis_url: str, tmp_path: Path) -> None:
+    """Settings are written into reports; a password comes from a file."""
+    with pytest.raises(ConfigError, match=r"duplicates\.index"):
+        Config.parse({"duplicates": {"index": "redis://:secret@127.0.0.1/0"}})
+    with pytest.raises(ConfigError, match="index_password_file"):
+        open_index(tmp_path, DuplicatesConfig(index=redis_url, index_password_file=str(tmp_path / "none")))
+
+
+def test_records_that_are_missing_are_an_error_not_a_wrong_answer(
+    keeper: Callable[..., DuplicatesConfig], tmp_path: Path
+) -> None:
+    curation = Curation(tmp_path, keeper())
+    links(curation, in_order(random_posts(5, 30)), 30)
+    with pytest.raises(RunError, match="lacks 1 posts"):
+        curation.index.history().records(np.array([(0 << 40) + 5, (0 << 40) + 999]))
