@@ -22,7 +22,6 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Observation, Row, SparkSession
 from pyspark.sql import functions as sql
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from pipelines import failures, session
@@ -286,21 +285,18 @@ def _samples(spark: SparkSession, files: Sequence[PostsFile], names: Sequence[st
 
     Executors find where the posts stand by the column `id`; of the texts only those row groups are read.
     """
-    at = sql.col("_metadata")
+    at, kind = sql.col("_metadata"), sql.col("duplicates.kind")
     wanted = _read(spark, files).where(sql.col("id").isin(*names))
-    told = wanted.select(
-        "id", "epoch", "duplicates.deleted", at.file_name.alias("file"), at.row_index.alias("row")
-    ).collect()
-    gone = {row["id"] for row in told if row["deleted"]}
+    order = sql.struct(kind.isNull() | kind.isin(*COPIES), "epoch").alias("order")  # an older version comes first
+    told = wanted.select("id", order, "duplicates.deleted", at.file_name.alias("file"), at.row_index.alias("row"))
+    found = sorted(told.collect(), key=lambda row: tuple(row["order"]))
+    gone = {row["id"] for row in found if row["deleted"]}
     paths = [Path(file.path) for file in files]
     number = {path.name: place for place, path in enumerate(paths)}
-    places = {(number[row["file"]], row["row"]): row for row in told if row["id"] not in gone}
-    texts: dict[str, tuple[int, str]] = {}
-    for place, post in read_rows(paths, places, ("id", "pii.redacted")).items():
-        text, epoch = (post["pii"] or {}).get("redacted"), places[place]["epoch"]
-        if text is not None and epoch >= texts.get(post["id"], (-1, ""))[0]:
-            texts[post["id"]] = (epoch, cut(text, SAMPLE_CHARS))
-    return {name: text for name, (_, text) in texts.items()}
+    newest = {row["id"]: (number[row["file"]], row["row"]) for row in found if row["id"] not in gone}
+    rows = read_rows(paths, newest.values(), ("pii.redacted",))
+    texts = {name: (rows[place]["pii"] or {}).get("redacted") for name, place in newest.items()}
+    return {name: cut(text, SAMPLE_CHARS) for name, text in texts.items() if text is not None}
 
 
 def print_campaigns(answer: Answer, question: Question, console: Console) -> None:
@@ -321,9 +317,11 @@ def print_campaigns(answer: Answer, question: Question, console: Console) -> Non
         line = _line(row, widths)
         line.stylize("bold", 0, 2 + widths[0])
         console.print(line)
-        sample = Text(printable(one.sample)) if one.sample else Text("(no text is held)", "dim")
-        console.print(Padding(sample, (0, 2, 0, INDENT), expand=False))
-        console.print(Padding(Text(_whereabouts(one), "dim"), (0, 0, 1, INDENT), expand=False))
+        for text in (_sample(one), Text(_whereabouts(one), "dim")):
+            for part in text.wrap(console, console.width - 2 * INDENT):
+                part.rstrip()
+                console.print(" " * INDENT, part, sep="", soft_wrap=True)
+        console.print()
 
 
 def _cells(one: Campaign) -> tuple[str, ...]:
@@ -343,6 +341,10 @@ def _line(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
     *figures, last = cells
     aligned = [cell.rjust(width) for cell, width in zip(figures, widths, strict=False)]
     return Text("  " + "  ".join([*aligned, last]), style, no_wrap=True, overflow="ellipsis")
+
+
+def _sample(one: Campaign) -> Text:
+    return Text(printable(one.sample)) if one.sample else Text("(no text is held)", "dim")
 
 
 def _whereabouts(one: Campaign) -> str:
