@@ -42,6 +42,7 @@ Models = Annotated[list[str], typer.Option("--model", help="STAGE=FOLDER of a mo
 InputFormat = Annotated[
     str, typer.Option("--format", help="canonical, x-v2, x-v1, jetstream, mastodon, reddit or auto.")
 ]
+Master = Annotated[str | None, typer.Option("--master", help="Spark master; local[*] when left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one machine-readable summary line on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 
@@ -91,7 +92,7 @@ def run(
     settings: Settings = [],  # noqa: B006 (typer copies it)
     models: Models = [],  # noqa: B006
     input_format: InputFormat = "auto",
-    master: Annotated[str | None, typer.Option("--master", help="Spark master; local[*] when left out.")] = None,
+    master: Master = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -206,6 +207,32 @@ def explain(
 
 
 @app.command()
+def campaigns(
+    out: Folder,
+    top: Annotated[int, typer.Option("--top", help="How many to list.")] = 20,
+    min_posts: Annotated[int, typer.Option("--min-posts", help="The least posts of a campaign.")] = 2,
+    by: Annotated[str, typer.Option("--by", help="What the largest has most of: posts, authors or rate.")] = "posts",
+    since: Annotated[str | None, typer.Option("--since", help="Only posts made from then on, UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Only posts made before then, UTC.")] = None,
+    master: Master = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line on stdout: a list.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the largest campaigns: posts that copy one original, who made them, when, how fast, and a sample."""
+    from pipelines.campaigns import Question, list_campaigns, parse_time, print_campaigns
+    from pipelines.progress import ProgressBar, Watch
+    from schemas.config import SparkConfig
+
+    question = Question(top, min_posts, by, parse_time("--since", since), parse_time("--until", until))
+    watch = ProgressBar() if notes.is_terminal and not as_json else Watch()
+    answer = list_campaigns(out, question, SparkConfig(master=master) if master else SparkConfig(), watch)
+    if as_json:
+        _print_json([one.to_dict() for one in answer.campaigns])
+    else:
+        print_campaigns(answer, question, Console(highlight=False))
+
+
+@app.command()
 def doctor(
     out: Annotated[Path, typer.Option("--out", help="Folder that results would go to.")] = Path(),
     as_json: AsJson = False,
@@ -248,7 +275,7 @@ def _config(file: Path | None, words: Sequence[str], models: Sequence[str]) -> A
     return load_config(file, words, models)
 
 
-def _print_json(data: dict[str, Any]) -> None:
+def _print_json(data: dict[str, Any] | list[dict[str, Any]]) -> None:
     sys.stdout.write(json.dumps(data, default=str) + "\n")
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.report import page
+from pipelines.report.clusters import describe
 from pipelines.report.figures import Figures, epoch_files, measure, quarantine_examples
 from pipelines.tables import epochs
 from schemas.errors import ConfigError
@@ -61,6 +62,10 @@ def _write(out: Path, totals: Mapping[str, Any], figures: Figures) -> dict[str, 
         "languages_read": dict(sorted(read.items(), key=lambda item: (-item[1], item[0]))),
         "only_reasons": {reason.value: figures.alone[reason] for reason in Reason if figures.alone[reason]},
         "files": {"read": len(figures.files), "in_all": figures.files_in_all},
+        "campaigns": [
+            describe(cluster, figures.courses[cluster.original], whole=not figures.sampled)
+            for cluster, _ in figures.clusters
+        ],
     }
     report = {**totals, **found}
     _replace(folder / DATA_FILE, json.dumps(report, indent=2, ensure_ascii=False) + "\n")

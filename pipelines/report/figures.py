@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.report.samples import Cluster, Picks, find_ids, read_rows, reason_rows
+from pipelines.report.clusters import Cluster, Course, follow
+from pipelines.report.samples import Picks, find_ids, read_rows, reason_rows
 from pipelines.tables import APP, open_table
 from schemas.reasons import Reason
 
@@ -81,6 +82,7 @@ class Figures:
     alone: Counter[str] = field(default_factory=Counter)  # posts of which it is the only reason
     kinds: Counter[str] = field(default_factory=Counter)
     clusters: list[tuple[Cluster, dict[str, Any]]] = field(default_factory=list)  # with the original, else a copy
+    courses: dict[str, Course] = field(default_factory=dict)  # of those clusters, by the id of the original
     kept: list[dict[str, Any]] = field(default_factory=list)
     rejected: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by reason
 
@@ -100,6 +102,7 @@ def measure(out: Path, epoch: int, max_rows: int = MAX_ROWS) -> Figures:
             _count(figures, file.route, batch)
             picks.see(number, file.route, batch)
     _read_picks(figures, picks)
+    figures.courses = follow([file.path for file in figures.files], picks.clusters, epoch)
     return figures
 
 

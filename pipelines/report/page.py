@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from filters.verdict import RULES, Finding, Verdict
 from pipelines.report.charts import Chart, Mark, length_axis, mirrored, over_time, score_axis
+from pipelines.report.clusters import rate_words, span_words, top_shares
 from pipelines.report.figures import CHARS_BINS, SCORE_BINS, SCORES, Figures
 from schemas.reasons import Reason
 
@@ -149,10 +150,14 @@ def _clusters(figures: Figures) -> list[dict[str, Any]]:
     clusters = []
     for cluster, row in figures.clusters:
         original = row["id"] == cluster.original
+        course = figures.courses[cluster.original]
         clusters.append(
             {
                 "cluster": cluster,
-                "text": _cut(_redacted(row), CLUSTER_CHARS),
+                "span": None if course.span_seconds is None else span_words(course.span_seconds),
+                "rate": None if figures.sampled or course.rate is None else rate_words(course.rate),
+                "languages": {tag: 100 * share for tag, share in top_shares(course.languages).items()},
+                "text": cut(_redacted(row), CLUSTER_CHARS),
                 "state": ("kept" if row["verdict"]["keep"] else "rejected") if original else "not in this epoch",
             }
         )
@@ -164,7 +169,7 @@ def _sample(row: Mapping[str, Any], verdict: Verdict) -> Sample:
     when = f"{row['created_at']:%Y-%m-%d %H:%M}" if row["created_at"] else None
     against = tuple(_finding(one, row) for one in verdict.explain(row) if not one.passed)
     about = " · ".join(part for part in (language, when) if part)
-    return Sample(row["id"], _cut(_redacted(row), SAMPLE_CHARS), about, against)
+    return Sample(row["id"], cut(_redacted(row), SAMPLE_CHARS), about, against)
 
 
 def _finding(one: Finding, row: Mapping[str, Any]) -> str:
@@ -179,10 +184,10 @@ def _redacted(row: Mapping[str, Any]) -> str:
     return (row["pii"] or {}).get("redacted") or ""
 
 
-def _cut(text: str, chars: int) -> str:
+def cut(text: str, chars: int) -> str:
     """Return a text on one line and no longer than that.
 
-    >>> _cut("one\\ntwo   three", 8)
+    >>> cut("one\\ntwo   three", 8)
     'one two…'
     """
     line = " ".join(text[: 8 * chars].split())

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.report.clusters import COPIES, Cluster
 from schemas.reasons import Reason
 
 SAMPLES = 10
 CLUSTERS = 10
 KEPT = "kept"
-COPIES = ("exact", "near", "repost")
 ROW_COLUMNS = (
     "id",
     "author_id",
@@ -42,17 +42,6 @@ _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass
-class Cluster:
-    """Posts that share an original: how many, by how many authors, of which kinds, and where one of them stands."""
-
-    original: str
-    size: int
-    authors: int
-    kind: str
-    member: Place
-
-
-@dataclass
 class Picks:
     """The posts chosen so far: the kept and, per reason, the rejected ones whose text hashes lowest.
 
@@ -66,6 +55,7 @@ class Picks:
 
     def see(self, number: int, route: str, batch: pa.RecordBatch) -> None:
         """Look at the flat columns of some posts of file `number` (see figures.COLUMNS)."""
+        self._see_clusters(number, batch)  # a policy may keep copies, so of both routes
         keys = _keys(batch)
         places = batch.column("place").to_numpy()
         if route == KEPT:
@@ -81,7 +71,6 @@ class Picks:
             of_reason = codes == code
             chosen = self.rejected.get(name, {})
             self.rejected[name] = _lowest(chosen, keyed[of_reason], number, places[owner[of_reason]])
-        self._see_clusters(number, batch)
 
     def _see_clusters(self, number: int, batch: pa.RecordBatch) -> None:
         floor = min((cluster.size for cluster in self.clusters.values()), default=0)

@@ -79,7 +79,7 @@ def test_version_and_help(call: Call) -> None:
     assert call("--version") == (0, f"swarmfeed {VERSION}\n", "")
     told = call("--help")
     assert (told.status, told.err) == (0, "")
-    for command in ("run", "score", "simulate", "train", "report", "explain", "doctor"):
+    for command in ("run", "score", "simulate", "train", "report", "explain", "campaigns", "doctor"):
         assert f" {command} " in told.out
     assert call("run", "--help").status == 0
 
