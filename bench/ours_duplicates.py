@@ -38,10 +38,10 @@ def search(spark: SparkSession, files: Sequence[str], config: Config, folder: Pa
     All that is known here of the engine: a change of the engine is a change of this function and of `prepare`.
     """
     shop = _shop(spark, config, folder)
-    staged = [part for part in _stage(intake(spark, plan_splits(files, config.input), config), shop) if part.file]
-    paths = [str(shop.staging / part.file) for part in staged]
+    staged = _stage(intake(spark, plan_splits(files, config.input), config), shop)
+    paths = [str(shop.staging / part.file) for part in staged if part.file]
     rows = routed(_compare(staged, shop, 0), len(paths)).mapInArrow(_writing(paths, folder), "duplicates long")
-    return sum(part.posts for part in staged), sum(row.duplicates for row in rows.collect())
+    return sum(part.posts + part.quarantined for part in staged), sum(row.duplicates for row in rows.collect())
 
 
 def prepare(spark: SparkSession, config: Config, folder: Path) -> None:

@@ -57,8 +57,7 @@ class Bench:
         """Run the installed command over files of posts and return its line."""
         out = self.work / "swarmfeed"
         shutil.rmtree(out, ignore_errors=True)
-        command = [str(Path(sys.executable).with_name("swarmfeed")), "run", *map(str, posts), "--out", str(out)]
-        command += ["--json", "--master", f"local[{len(self.cores)}]"]
+        command = side.swarmfeed_command(posts, out, len(self.cores))
         if self.tokenizer != prepare.SHIPPED_TOKENIZER:
             command += ["--set", f"tokens.tokenizer={self.tokenizer}"]
         log = self.work / "swarmfeed.log"

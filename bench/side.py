@@ -108,6 +108,12 @@ def ratios(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, 
     }
 
 
+def swarmfeed_command(posts: Sequence[Path], out: Path, cores: int) -> list[str]:
+    """Return the installed command that curates files of posts into a folder."""
+    command = [str(Path(sys.executable).with_name("swarmfeed")), "run", *map(str, posts), "--out", str(out)]
+    return [*command, "--json", "--master", f"local[{cores}]"]
+
+
 def our_environment() -> dict[str, str]:
     """Return the variables under which our own scripts find the packages of this folder, their workers too."""
     before = os.environ.get("PYTHONPATH")
