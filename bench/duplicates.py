@@ -85,6 +85,8 @@ def main() -> None:
     asked = made.parse_args()
     if min(asked.rows, asked.cores, asked.repeats) < 1:
         made.error("--rows, --cores and --repeats are at least 1")
+    if asked.only and asked.at_least is not None:
+        made.error("--at-least compares both sides: leave --only out")
     side.finish(lambda: compare(asked))
 
 

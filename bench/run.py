@@ -149,6 +149,8 @@ def main() -> None:
     asked = parser().parse_args()
     if min(asked.rows, asked.cores, asked.repeats) < 1:
         parser().error("--rows, --cores and --repeats are at least 1")
+    if asked.only and (asked.at_least, asked.at_least_with_startup) != (None, None):
+        parser().error("--at-least compares both sides: leave --only out")
     side.finish(lambda: compare(asked))
 
 
