@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 POSTS := 100000
+BENCH := "signatures" "recall" "duplicates --rows 300000 --at-least 20" \
+    "run --rows 300000 --at-least 20 --at-least-with-startup 12" \
+    "scale --posts 250000 1000000 --cpu-at-most 1.15 --memory-at-most 1.3 --gib-at-most 6"
 
 .PHONY: demo test check format bench zip docs clean
 
@@ -23,8 +26,13 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Every comparison, one after the other on an otherwise idle machine; all run, then it fails when one did or missed.
 bench: .venv/installed
-	$(BIN)/python -m bench.run --rows 150000 --all --at-least 6
+	@missed=; for call in $(BENCH); do \
+	    echo "python -m bench.$$call"; \
+	    $(BIN)/python -m bench.$$call || missed="$$missed, $$call"; \
+	done; \
+	[ -z "$$missed" ] || { echo "bench: failed or missed a target: $${missed#, }"; exit 1; }
 
 zip: .venv/installed
 	$(BIN)/python -m jobs.package --out dist/swarmfeed.zip

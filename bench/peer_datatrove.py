@@ -1,8 +1,8 @@
 """Run datatrove's own pipeline over a folder of posts; print one JSON line. Runs in the peer's environment.
 
 The layout is that of the project's published recipes: annotate and write, MinHash signatures, buckets, clusters, then
-filter, redact and tokenise. Each step's clock runs from its first read to its last write: starting its processes,
-importing its modules and loading its models are all left out of it.
+filter, redact and tokenise; with --only-minhash, the four MinHash steps alone. Each step's clock runs from its first
+read to its last write: starting its processes, importing its modules and loading its models are all left out of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
+from datatrove.data import Document
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.dedup import MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
@@ -32,6 +33,7 @@ from datatrove.pipeline.formatters import PIIFormatter
 from datatrove.pipeline.readers import JsonlReader, ParquetReader
 from datatrove.pipeline.tokens import DocumentTokenizer
 from datatrove.pipeline.writers import JsonlWriter
+from datatrove.pipeline.writers.disk_base import DiskWriter
 from datatrove.utils.typeshelper import Languages
 from datatrove.utils.word_tokenizers import load_word_tokenizer
 
@@ -122,12 +124,19 @@ def annotate_steps(arguments: argparse.Namespace, clock: Path) -> list[PipelineS
     ]
 
 
+def _reader(arguments: argparse.Namespace) -> PipelineStep:
+    """Read what the first step wrote; without it the input, `id` and `text` alone."""
+    if arguments.only_minhash:
+        return ParquetReader(str(arguments.input), glob_pattern="*.parquet", read_metadata=False)
+    return JsonlReader(str(arguments.work / "annotated"))
+
+
 def signature_steps(arguments: argparse.Namespace, clock: Path) -> list[PipelineStep]:
-    """MinHash signatures of every annotated post."""
+    """MinHash signatures of every post."""
     signatures = MinhashDedupSignature(str(arguments.work / "signatures"), config=MINHASH)
     return [
         FirstRead(clock, ((signatures.word_tokenizer, "tokenizer"),)),
-        JsonlReader(str(arguments.work / "annotated")),
+        _reader(arguments),
         signatures,
     ]
 
@@ -149,21 +158,36 @@ def finish_steps(arguments: argparse.Namespace, clock: Path) -> list[PipelineSte
     tokens = DocumentTokenizer(str(arguments.work / "tokens"), str(arguments.tokenizer), shuffle_documents=False)
     return [
         FirstRead(clock, ((tokens, "tokenizer"),)),
-        JsonlReader(str(arguments.work / "annotated")),
+        _reader(arguments),
         MinhashDedupFilter(str(arguments.work / "remove")),
         PIIFormatter(),
         tokens,
     ]
 
 
+def filter_steps(arguments: argparse.Namespace, clock: Path) -> list[PipelineStep]:
+    """The ids of the posts that stay, a line each: no text is written again."""
+    return [
+        FirstRead(clock),
+        _reader(arguments),
+        MinhashDedupFilter(str(arguments.work / "remove")),
+        JsonlWriter(str(arguments.work / "kept"), compression=None, adapter=_only_id),
+    ]
+
+
+def _only_id(_: DiskWriter, document: Document) -> dict[str, str]:
+    return {"id": document.id}
+
+
 Steps = Callable[[argparse.Namespace, Path], list[PipelineStep]]
-STAGES: tuple[tuple[str, Steps, int | None], ...] = (  # name, its steps, how many tasks (None: one per worker)
-    ("annotate", annotate_steps, None),
+Stages = tuple[tuple[str, Steps, int | None], ...]  # name, its steps, how many tasks (None: one per worker)
+SEARCH: Stages = (
     ("signatures", signature_steps, None),
     ("buckets", bucket_steps, MINHASH.num_buckets),
     ("clusters", cluster_steps, 1),
-    ("finish", finish_steps, None),
 )
+STAGES: Stages = (("annotate", annotate_steps, None), *SEARCH, ("finish", finish_steps, None))
+ONLY_MINHASH: Stages = (*SEARCH, ("filter", filter_steps, None))
 
 
 class Stage(TypedDict):
@@ -188,22 +212,31 @@ def run_stage(arguments: argparse.Namespace, name: str, steps: Steps, tasks: int
     return {"seconds": last - first, "steps": statistics}
 
 
-def main() -> None:
-    """Run the five stages and print the summary."""
-    began = time.monotonic()
+def parse() -> argparse.Namespace:
+    """Read the call; the models are for the whole pipeline alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", type=Path, required=True, help="folder of Parquet files, one per worker")
     parser.add_argument("--work", type=Path, required=True, help="folder to write to; emptied first")
-    parser.add_argument("--language-model", type=Path, required=True)
-    parser.add_argument("--classifier", type=Path, action="append", required=True)
-    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--language-model", type=Path)
+    parser.add_argument("--classifier", type=Path, action="append")
+    parser.add_argument("--tokenizer", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--drop", action="store_true", help="let the rules drop posts, as they do by default")
+    parser.add_argument("--only-minhash", action="store_true", help="signatures, buckets, clusters and filter alone")
     arguments = parser.parse_args()
+    if not arguments.only_minhash and not (arguments.language_model and arguments.classifier and arguments.tokenizer):
+        parser.error("--language-model, --classifier and --tokenizer are needed, or --only-minhash")
+    return arguments
+
+
+def main() -> None:
+    """Run the stages and print the summary."""
+    began = time.monotonic()
+    arguments = parse()
     shutil.rmtree(arguments.work, ignore_errors=True)
     stages = {}
-    for name, steps, tasks in STAGES:
-        if name != "annotate" and not list((arguments.work / "annotated").glob("*")):
+    for name, steps, tasks in ONLY_MINHASH if arguments.only_minhash else STAGES:
+        if name != "annotate" and not arguments.only_minhash and not list((arguments.work / "annotated").glob("*")):
             break  # the rules dropped every post: the readers of the later steps refuse an empty folder
         stages[name] = run_stage(arguments, name, steps, tasks or arguments.workers)
     print(json.dumps(summary(stages, time.monotonic() - began)))
@@ -212,11 +245,12 @@ def main() -> None:
 def summary(stages: dict[str, Stage], whole_seconds: float) -> dict[str, object]:
     """Add up the stages. Start-up is whatever the stages' clocks did not cover."""
     seconds = sum(stage["seconds"] for stage in stages.values())
-    posts = _total(stages["annotate"], "READER", "documents")
+    posts = _total(next(iter(stages.values())), "READER", "documents")
+    last = stages.get("finish", stages.get("filter"))
     return {
         "posts": posts,
-        "kept": _total(stages.get("finish"), "DEDUP", "forwarded"),
-        "tokens": _total(stages.get("finish"), "TOKENIZER", "tokens"),
+        "kept": _total(last, "DEDUP", "forwarded"),
+        "tokens": None if "filter" in stages else _total(last, "TOKENIZER", "tokens"),
         "seconds": seconds,
         "startup_seconds": whole_seconds - seconds,
         "posts_per_second": posts / seconds,

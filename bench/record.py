@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,37 @@ from rich.table import Table
 
 PACKAGES = ("swarmfeed", "pyspark", "pyarrow", "numba", "numpy", "deltalake", "tokenizers", "fasttext-predict")
 MEBIBYTE = 1 << 20
+TITLE = "the same posts, the same cores, one after the other"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure and the bound it is held to, from below or (`most`) from above; None stands for no figure, a miss.
+
+    >>> str(Target("ratio", 24.2, 20)), str(Target("memory ratio", 1.4, 1.3, most=True))
+    ('ratio: 24.20, at least 20: reached', 'memory ratio: 1.40, at most 1.3: MISSED')
+    """
+
+    name: str
+    value: float | None
+    bound: float
+    most: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether the figure keeps to its bound; the bound itself does, NaN does not."""
+        if self.value is None:
+            return False
+        return self.value <= self.bound if self.most else self.value >= self.bound
+
+    def __str__(self) -> str:
+        value = "-" if self.value is None else f"{self.value:.2f}"
+        bound = f"at {'most' if self.most else 'least'} {self.bound:g}"
+        return f"{self.name}: {value}, {bound}: {'reached' if self.reached else 'MISSED'}"
+
+    def entry(self) -> dict[str, Any]:
+        """Return what a result file says of it."""
+        return {**asdict(self), "reached": self.reached}
 
 
 def hardware(cores: int) -> dict[str, Any]:
@@ -76,9 +108,11 @@ def write(result: Mapping[str, Any], name: str, folder: Path) -> Path:
     return path
 
 
-def show(lines: Iterable[Mapping[str, Any]], ratios: Mapping[str, float]) -> None:
-    """Print one row per line of figures, then the ratios."""
-    table = Table(title="the same posts, the same cores, one after the other")
+def show(
+    lines: Iterable[Mapping[str, Any]], ratios: Mapping[str, float], targets: Iterable[Target] = (), title: str = TITLE
+) -> None:
+    """Print one row per line of figures, then the ratios, then what was reached."""
+    table = Table(title=title)
     table.add_column("")
     for heading in ("posts", "posts/s", "seconds", "start-up s", "peak MiB", "CPU s", "kept", "tokens"):
         table.add_column(heading, justify="right")
@@ -98,6 +132,8 @@ def show(lines: Iterable[Mapping[str, Any]], ratios: Mapping[str, float]) -> Non
     console.print(table)
     for name, value in ratios.items():
         console.print(f"{name}: {value:.2f}")
+    for target in targets:
+        console.print(str(target))
 
 
 def _count(value: int | None) -> str:

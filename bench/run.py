@@ -1,35 +1,36 @@
-"""Time datatrove and swarmfeed on the same real posts, one after the other, and write down what was seen.
+"""Time datatrove, swarmfeed and Spark alone on the same real posts, one after the other; write down what was seen.
 
-python -m bench.run --rows 50000 --real-data DIR
+python -m bench.run --rows 300000 --real-data DIR
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import shutil
-import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench import prepare, record
-from bench.measure import Measurement, measure
-from bench.prepare import BenchError, say
+from bench import prepare, record, side
+from bench.measure import measure
+from bench.prepare import say
+from bench.record import Target
+from bench.side import Line, Rounds
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 WARM_ROWS = 1000
-QUIET_LOAD = 0.5
-SIDES = ("peer", "swarmfeed")
+SIDES = ("peer", "swarmfeed", "floor")
+TIMES = 20.0  # what swarmfeed is held to: so many times the peer's posts a second
+STRETCH = 40.0
+TIMES_WITH_STARTUP = 12.0
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What both sides share: where to work, on which cores, with which models."""
+    """What the sides share: where to work, on which cores, with which models."""
 
     work: Path
     real_data: Path
@@ -39,7 +40,7 @@ class Bench:
     language_model: Path | None = None
     classifiers: tuple[Path, ...] = ()
 
-    def peer(self, posts: Path, drop: bool = False) -> dict[str, Any]:
+    def peer(self, posts: Path, drop: bool = False) -> Line:
         """Run the peer over a folder of posts and return its line."""
         command = [str(self.peer_python), str(HERE / "peer_datatrove.py"), "--input", str(posts)]
         command += ["--work", str(self.work / "peer"), "--workers", str(len(self.cores))]
@@ -50,61 +51,24 @@ class Bench:
             command.append("--drop")
         log = self.work / "peer.log"
         seen = measure(command, log, self.cores, prepare.peer_environment(self.work))
-        return _line("datatrove, rules drop" if drop else "datatrove", seen, log)
+        return side.line("datatrove, rules drop" if drop else "datatrove", seen, log)
 
-    def swarmfeed(self, posts: Sequence[Path]) -> dict[str, Any]:
+    def swarmfeed(self, posts: Sequence[Path]) -> Line:
         """Run the installed command over files of posts and return its line."""
         out = self.work / "swarmfeed"
         shutil.rmtree(out, ignore_errors=True)
-        command = [str(Path(sys.executable).with_name("swarmfeed")), "run", *map(str, posts), "--out", str(out)]
-        command += ["--json", "--master", f"local[{len(self.cores)}]"]
+        command = side.swarmfeed_command(posts, out, len(self.cores))
         if self.tokenizer != prepare.SHIPPED_TOKENIZER:
             command += ["--set", f"tokens.tokenizer={self.tokenizer}"]
         log = self.work / "swarmfeed.log"
-        return _line("swarmfeed", measure(command, log, self.cores), log)
+        return side.line("swarmfeed", measure(command, log, self.cores), log)
 
-
-def _line(name: str, seen: Measurement, log: Path) -> dict[str, Any]:
-    """Join what a side says of itself with what was measured from outside; refuse figures that cannot be true."""
-    last = seen.stdout.strip().rpartition("\n")[2]
-    if seen.exit_status or not last.startswith("{"):
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise BenchError(f"{name} ended with status {seen.exit_status} and no summary; the end of its log:\n{tail}")
-    said = json.loads(last)
-    posts, kept, tokens = _counts(said)
-    seconds = float(said["seconds"])
-    if seconds > seen.wall_seconds:
-        raise BenchError(f"{name} says it took {seconds:.1f} s, the whole command took {seen.wall_seconds:.1f} s")
-    return {
-        "name": name,
-        "posts": posts,
-        "posts_per_second": posts / seconds,
-        "seconds": seconds,
-        "startup_seconds": seen.wall_seconds - seconds,  # all of the command that is not between read and commit
-        "wall_seconds": seen.wall_seconds,
-        "cpu_seconds": seen.cpu_seconds,
-        "peak_bytes": seen.peak_bytes,
-        "kept": kept,
-        "tokens": tokens,
-        "said": {  # without machine paths
-            key: value for key, value in said.items() if not str(value).startswith("/")
-        },
-    }
-
-
-def _counts(said: Mapping[str, Any]) -> tuple[int, int | None, int | None]:
-    """Return posts read, posts kept and tokens written, from either side's summary."""
-    posts, tokens = said["posts"], said.get("tokens")
-    if isinstance(posts, dict):
-        return int(posts["read"]), posts.get("kept"), tokens.get("kept") if isinstance(tokens, dict) else tokens
-    return int(posts), said.get("kept"), tokens
-
-
-def middle(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the line with the middle speed (the lower of the two middle ones), with all the speeds beside it."""
-    speed = statistics.median_low([line["posts_per_second"] for line in lines])
-    chosen = next(line for line in lines if line["posts_per_second"] == speed)
-    return {**chosen, "all_posts_per_second": [round(line["posts_per_second"], 1) for line in lines]}
+    def floor(self, posts: Path) -> Line:
+        """Let Spark alone read and write a folder of posts and return its line."""
+        command = [sys.executable, "-m", "bench.floor", "--input", str(posts), "--work", str(self.work / "floor")]
+        command += ["--cores", str(len(self.cores))]
+        log = self.work / "floor.log"
+        return side.line("Spark, no stages", measure(command, log, self.cores, side.our_environment()), log)
 
 
 def set_up(work: Path, real_data: Path, cores: int, sides: Sequence[str]) -> Bench:
@@ -126,86 +90,80 @@ def set_up(work: Path, real_data: Path, cores: int, sides: Sequence[str]) -> Ben
     )
 
 
-def timed(bench: Bench, rows: int, sides: Sequence[str], repeats: int) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Warm both sides up on a few posts, then run them in turn; return how many posts, and each side's middle line."""
+def timed(bench: Bench, rows: int, sides: Sequence[str], repeats: int) -> tuple[int, dict[str, Line]]:
+    """Run the sides in turn over the first posts; return how many posts, and each side's middle line."""
     files = prepare.post_files(bench.real_data)
     warm, _ = prepare.input_folder(files, WARM_ROWS, len(bench.cores), bench.work / "warm")
     posts, count = prepare.input_folder(files, rows, len(bench.cores), bench.work / "input")
-    lines: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
-    for attempt in range(repeats + 1):
-        folder = posts if attempt else warm  # the first round fills caches (page, bytecode, compiled kernels): untimed
-        say(f"round {attempt} of {repeats}, {count:,} posts" if attempt else "warming both sides up, untimed")
-        for side in sides:
-            line = bench.peer(folder) if side == "peer" else bench.swarmfeed(sorted(folder.iterdir()))
-            if attempt:
-                lines[side].append(_checked(line, count))
-                say(f"{line['name']}: {line['posts_per_second']:,.0f} posts/s, {line['seconds']:.1f} s")
-    return count, {side: middle(found) for side, found in lines.items()}
-
-
-def _checked(line: dict[str, Any], rows: int) -> dict[str, Any]:
-    if line["posts"] != rows:
-        raise BenchError(f"{line['name']} read {line['posts']:,} posts, it was given {rows:,}")
-    return line
-
-
-def ratios(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Compare swarmfeed with the peer: posts a second, and the same over the whole command, start-up included."""
-    if set(SIDES) - set(sides):
-        return {}
-    ours, theirs = sides["swarmfeed"], sides["peer"]
-    return {
-        "ratio": ours["posts_per_second"] / theirs["posts_per_second"],
-        "ratio with start-up": theirs["wall_seconds"] / ours["wall_seconds"],
-        "ratio per CPU second": theirs["cpu_seconds"] / ours["cpu_seconds"],
-        "memory ratio": ours["peak_bytes"] / theirs["peak_bytes"],
+    runs = {
+        "peer": bench.peer,
+        "swarmfeed": lambda folder: bench.swarmfeed(sorted(folder.iterdir())),
+        "floor": bench.floor,
     }
+    return count, side.take_turns({name: runs[name] for name in sides}, Rounds(warm, posts, count, repeats))
+
+
+def compared(lines: Mapping[str, Line]) -> dict[str, float]:
+    """Compare swarmfeed with the peer and with the floor, as far as they ran."""
+    found: dict[str, float] = {}
+    if {"peer", "swarmfeed"} <= set(lines):
+        found |= side.ratios(lines["swarmfeed"], lines["peer"])
+    if {"floor", "swarmfeed"} <= set(lines):
+        found["times the floor"] = lines["floor"]["posts_per_second"] / lines["swarmfeed"]["posts_per_second"]
+    return found
+
+
+def targets(found: Mapping[str, float], asked: argparse.Namespace) -> list[Target]:
+    """Return what the ratios are held to; no target without both sides."""
+    if "ratio" not in found:
+        return []
+    return [
+        Target("ratio", found["ratio"], TIMES if asked.at_least is None else asked.at_least),
+        Target("ratio, stretch", found["ratio"], STRETCH),
+        Target(
+            "ratio with start-up",
+            found["ratio with start-up"],
+            TIMES_WITH_STARTUP if asked.at_least_with_startup is None else asked.at_least_with_startup,
+        ),
+    ]
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the options of the command."""
     made = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
-    made.add_argument("--rows", type=int, default=50_000, help="how many posts, from the first (%(default)s)")
-    made.add_argument(
-        "--real-data", type=Path, default=ROOT.parent / "shared" / "data", help="has posts/ and labelled/"
-    )
-    made.add_argument("--out", type=Path, default=HERE / "results", help="where the result file goes")
-    made.add_argument("--work", type=Path, default=HERE / "data", help="where both sides write; models are kept there")
-    made.add_argument("--cores", type=int, default=2, help="how many cores each side gets (%(default)s)")
-    made.add_argument("--repeats", type=int, default=1, help="how often each side runs; the middle run counts")
+    side.add_options(made, rows=300_000)
     made.add_argument("--only", choices=SIDES, help="run that side alone, without a ratio")
     made.add_argument("--all", dest="every", action="store_true", help="also run swarmfeed over every post")
     made.add_argument("--peer-drops", action="store_true", help="also run the peer with its rules dropping posts")
-    made.add_argument("--at-least", type=float, default=0.0, help="exit with 1 when the ratio is lower")
+    made.add_argument("--at-least", type=float, help=f"exit with 1 when the ratio is lower (target: {TIMES:g})")
+    made.add_argument(
+        "--at-least-with-startup",
+        type=float,
+        help=f"exit with 1 when the ratio of whole commands is lower (target: {TIMES_WITH_STARTUP:g})",
+    )
     return made
 
 
 def main() -> None:
-    """Time both sides on the same real posts; print a table and write a result file."""
+    """Time the sides on the same real posts; print a table and write a result file."""
     asked = parser().parse_args()
     if min(asked.rows, asked.cores, asked.repeats) < 1:
         parser().error("--rows, --cores and --repeats are at least 1")
-    try:
-        ratio = compare(asked)
-    except BenchError as error:
-        say(str(error))
-        sys.exit(1)
-    if ratio is not None and ratio < asked.at_least:
-        say(f"the ratio is {ratio:.2f}, at least {asked.at_least:g} was asked for")
-        sys.exit(1)
+    if asked.only and (asked.at_least, asked.at_least_with_startup) != (None, None):
+        parser().error("--at-least compares both sides: leave --only out")
+    side.finish(lambda: compare(asked))
 
 
-def compare(asked: argparse.Namespace) -> float | None:
-    """Run what was asked for, print and write the result; return the ratio, None when one side ran alone."""
-    machine = record.hardware(asked.cores)
-    if machine["load"] > QUIET_LOAD:
-        say(f"something else is running (load {machine['load']}): the figures will be too low")
+def compare(asked: argparse.Namespace) -> list[Target]:
+    """Run what was asked for, print and write the result; return what the command's exit status depends on."""
+    machine = side.machine(asked.cores)
     sides = [asked.only] if asked.only else list(SIDES)
     bench = set_up(asked.work.resolve(), asked.real_data.resolve(), asked.cores, sides)
     count, lines = timed(bench, asked.rows, sides, asked.repeats)
-    extra = [_checked(line, rows) for line, rows in further(bench, asked, sides)]
-    found = ratios(lines)
-    record.show([*lines.values(), *extra], found)
+    extra = [side.checked(line, rows) for line, rows in further(bench, asked, sides)]
+    found = compared(lines)
+    held = targets(found, asked)
+    record.show([*lines.values(), *extra], found, held)
     result = {
         "hardware": machine,
         "versions": record.versions(),
@@ -220,13 +178,15 @@ def compare(asked: argparse.Namespace) -> float | None:
         **lines,
         "extra": extra,
         "ratios": found,
+        "targets": [target.entry() for target in held],
     }
     path = record.write(result, "full" if asked.every else str(count), asked.out)
     say(f"written to {path.name}")
-    return found.get("ratio")
+    asked_for = {"ratio": asked.at_least, "ratio with start-up": asked.at_least_with_startup}
+    return [target for target in held if asked_for.get(target.name) is not None]
 
 
-def further(bench: Bench, asked: argparse.Namespace, sides: Sequence[str]) -> Iterator[tuple[dict[str, Any], int]]:
+def further(bench: Bench, asked: argparse.Namespace, sides: Sequence[str]) -> Iterator[tuple[Line, int]]:
     """Yield the line of each further run asked for, with how many posts it was given. None counts for the ratio."""
     if asked.peer_drops and "peer" in sides:
         say("the peer again, its rules dropping posts")

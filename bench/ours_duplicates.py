@@ -1,0 +1,100 @@
+"""Find duplicates with swarmfeed's stages and search alone: clean the text, sketch it, compare. Prints one JSON line.
+
+What is timed runs from the first read to the last write: which post duplicates which, as Parquet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from filters.clean_text import CleanText
+from filters.sketch import Sketch
+from filters.stage import configure
+from filters.verdict import Verdict
+from pipelines import session
+from pipelines.exchange import delivered, routed
+from pipelines.run import intake
+from pipelines.sources import plan_splits
+from pipelines.step import Workshop, _compare, _stage, warm_up
+from pipelines.tokens.tokenizer import load_tokenizer
+from schemas.config import Config, SparkConfig
+
+STAGES = (CleanText, Sketch, Verdict)  # the engine takes the verdict off: nothing is decided here
+
+
+def search(spark: SparkSession, files: Sequence[str], config: Config, folder: Path) -> tuple[int, int]:
+    """Read posts, write to `folder`/duplicates which one duplicates which; return how many there are of both.
+
+    All that is known here of the engine: a change of the engine is a change of this function and of `prepare`.
+    """
+    shop = _shop(spark, config, folder)
+    staged = _stage(intake(spark, plan_splits(files, config.input), config), shop)
+    paths = [str(shop.staging / part.file) for part in staged if part.file]
+    rows = routed(_compare(staged, shop, 0), len(paths)).mapInArrow(_writing(paths, folder), "duplicates long")
+    return sum(part.posts + part.quarantined for part in staged), sum(row.duplicates for row in rows.collect())
+
+
+def prepare(spark: SparkSession, config: Config, folder: Path) -> None:
+    """Start the workers and let them load what the stages need, as a run does before its clock starts."""
+    warm_up(_shop(spark, config, folder))
+
+
+def _shop(spark: SparkSession, config: Config, folder: Path) -> Workshop:
+    staging = folder / "staging"
+    staging.mkdir(parents=True, exist_ok=True)
+    (folder / "duplicates").mkdir(exist_ok=True)
+    tokenizer = load_tokenizer(config.tokens.tokenizer)
+    return Workshop(spark, config, configure(STAGES, {}), tokenizer, folder / "empty", staging)
+
+
+def _writing(paths: Sequence[str], folder: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return what writes the duplicates of each part and says how many there are."""
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part, said in delivered(batches):
+            found = said.filter(pc.is_valid(said.column("duplicate_of")))
+            ids = pq.ParquetFile(paths[part]).read(columns=["id"]).column("id")
+            table = found.set_column(0, "id", ids.take(found.column("row")))
+            pq.write_table(table, folder / "duplicates" / f"part-{part:06d}.parquet")
+            yield pa.RecordBatch.from_pydict({"duplicates": [table.num_rows]})
+
+    return work
+
+
+def main() -> None:
+    """Search the posts of a folder and print the summary."""
+    began = time.monotonic()
+    parser = argparse.ArgumentParser(prog="python -m bench.ours_duplicates", description=__doc__.partition("\n")[0])
+    parser.add_argument("--input", type=Path, required=True, help="folder of Parquet files")
+    parser.add_argument("--work", type=Path, required=True, help="folder to write to; emptied first")
+    parser.add_argument("--cores", type=int, default=2)
+    asked = parser.parse_args()
+    shutil.rmtree(asked.work, ignore_errors=True)
+    config = Config(spark=SparkConfig(master=f"local[{asked.cores}]"))
+    spark = session.start(config.spark, "swarmfeed duplicates")
+    prepare(spark, config, asked.work)
+    started = time.monotonic()
+    posts, duplicates = search(spark, [str(asked.input)], config, asked.work)
+    seconds = time.monotonic() - started
+    summary = {
+        "posts": posts,
+        "kept": posts - duplicates,
+        "seconds": seconds,
+        "startup_seconds": started - began,
+        "posts_per_second": posts / seconds,
+    }
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
