@@ -9,10 +9,9 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
@@ -22,10 +21,12 @@ from filters.sketch import Sketch
 from filters.stage import configure
 from filters.verdict import Verdict
 from pipelines import session
-from pipelines.exchange import delivered, routed
+from pipelines.duplicates import Search, find_duplicates
+from pipelines.exchange import map_rows, read_box
+from pipelines.index import open_index
 from pipelines.run import intake
 from pipelines.sources import plan_splits
-from pipelines.step import Workshop, _compare, _stage, warm_up
+from pipelines.step import StepResult, Workshop, lay_out_search, stage_posts, warm_up
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config, SparkConfig
 
@@ -38,10 +39,12 @@ def search(spark: SparkSession, files: Sequence[str], config: Config, folder: Pa
     All that is known here of the engine: a change of the engine is a change of this function and of `prepare`.
     """
     shop = _shop(spark, config, folder)
-    staged = _stage(intake(spark, plan_splits(files, config.input), config), shop)
-    paths = [str(shop.staging / part.file) for part in staged if part.file]
-    rows = routed(_compare(staged, shop, 0), len(paths)).mapInArrow(_writing(paths, folder), "duplicates long")
-    return sum(part.posts + part.quarantined for part in staged), sum(row.duplicates for row in rows.collect())
+    result = StepResult(epoch=0, token_set="")
+    result.staged = stage_posts(intake(spark, plan_splits(files, config.input), config), shop)
+    layout = lay_out_search(result, shop, spark.sparkContext.defaultParallelism)
+    found = find_duplicates(shop.run, layout)
+    written = shop.run(len(layout.staged.files), lambda part: _write(layout, found.decisions, part, folder))
+    return sum(part.posts + part.quarantined for part in result.staged), sum(written)
 
 
 def prepare(spark: SparkSession, config: Config, folder: Path) -> None:
@@ -54,21 +57,18 @@ def _shop(spark: SparkSession, config: Config, folder: Path) -> Workshop:
     staging.mkdir(parents=True, exist_ok=True)
     (folder / "duplicates").mkdir(exist_ok=True)
     tokenizer = load_tokenizer(config.tokens.tokenizer)
-    return Workshop(spark, config, configure(STAGES, {}), tokenizer, folder / "empty", staging)
+    out = folder / "empty"
+    index = open_index(out, config.duplicates)
+    return Workshop(spark, config, configure(STAGES, {}), tokenizer, index, out, staging)
 
 
-def _writing(paths: Sequence[str], folder: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return what writes the duplicates of each part and says how many there are."""
-
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for part, said in delivered(batches):
-            found = said.filter(pc.is_valid(said.column("duplicate_of")))
-            ids = pq.ParquetFile(paths[part]).read(columns=["id"]).column("id")
-            table = found.set_column(0, "id", ids.take(found.column("row")))
-            pq.write_table(table, folder / "duplicates" / f"part-{part:06d}.parquet")
-            yield pa.RecordBatch.from_pydict({"duplicates": [table.num_rows]})
-
-    return work
+def _write(layout: Search, decisions: Sequence[str], part: int, folder: Path) -> int:
+    """Write the duplicates of a part and return how many there are."""
+    said = read_box(decisions, part)
+    found = said.filter(pc.is_valid(said.column("duplicate_of")))
+    ids = map_rows(layout.staged.files[part]).column("id").take(found.column("row"))
+    pq.write_table(found.set_column(0, "id", ids), folder / "duplicates" / f"part-{part:06d}.parquet")
+    return int(found.num_rows)
 
 
 def main() -> None:

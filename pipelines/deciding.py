@@ -171,4 +171,5 @@ def _count(summary: DecidedPart, kept: pa.RecordBatch, rejected: pa.RecordBatch)
     reasons = pc.list_flatten(pc.struct_field(rejected.column("verdict"), "reasons"))
     summary.reasons = add_counts(summary.reasons, reasons)
     summary.languages = add_counts(summary.languages, pc.struct_field(kept.column("language"), "lang"))
-    summary.kinds = add_counts(summary.kinds, pc.struct_field(rejected.column("duplicates"), "kind").drop_null())
+    for route in (kept, rejected):  # a policy may keep some copies
+        summary.kinds = add_counts(summary.kinds, pc.struct_field(route.column("duplicates"), "kind").drop_null())

@@ -85,7 +85,7 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     """
     result = StepResult(epoch, token_set)
     started = time.monotonic()
-    result.staged = _stage(intake, shop)
+    result.staged = stage_posts(intake, shop)
     _check_budget(result.staged, shop.config.error_budget)
     result.seconds["stage"] = time.monotonic() - started
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,8 @@ def warm_up(shop: Workshop) -> None:
     shop.spark.range(0, cores, 1, cores).mapInArrow(work, "id long").collect()
 
 
-def _stage(intake: Intake, shop: Workshop) -> list[StagedPart]:
+def stage_posts(intake: Intake, shop: Workshop) -> list[StagedPart]:
+    """Read and annotate the whole input; return what became of each part, in order."""
     plan = Workplan(shop.stages[:-1], str(shop.staging))
     parts = intake.parts
 

@@ -185,7 +185,7 @@ def crash(*_: Any) -> Any:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("where", ["_stage", "find_duplicates", "_decide"])
+@pytest.mark.parametrize("where", ["stage_posts", "find_duplicates", "_decide"])
 def test_a_failed_run_leaves_what_was_there(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
