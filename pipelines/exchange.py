@@ -8,9 +8,11 @@ its answer names is ever read.
 
 from __future__ import annotations
 
+import gc
 import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +43,7 @@ def on_executors(spark: SparkSession) -> Run:
             for batch in batches:
                 for task in batch.column(0).to_pylist():
                     yield answer(task, work(task))
+            settle()
 
         return collect(spark.range(0, count, 1, count).mapInArrow(answers, ANSWER)) if count else []
 
@@ -50,6 +53,16 @@ def on_executors(spark: SparkSession) -> Run:
 def in_this_process(count: int, work: Callable[[int], T]) -> list[T]:
     """Do the tasks here, one after the other: what a test or a small machine needs no Spark for."""
     return [work(task) for task in range(count)]
+
+
+@cache
+def settle() -> None:
+    """Take what a worker has loaded out of the garbage collector's sight, once per process.
+
+    PySpark's workers collect garbage after every task: a tenth of a second for what Numba and the models keep alive.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def answer(task: int, said: object) -> pa.RecordBatch:

@@ -25,7 +25,7 @@ from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
 from pipelines.deletions import find_deleted
 from pipelines.duplicates import Expiry, Search, addresses_for, find_duplicates
 from pipelines.duplicates.records import Numbering, StagedRecords
-from pipelines.exchange import ANSWER, Run, answer, collect, on_executors, read_box
+from pipelines.exchange import ANSWER, Run, answer, collect, on_executors, read_box, settle
 from pipelines.index import STAGED, Index, Learnt
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
@@ -126,6 +126,7 @@ def warm_up(shop: Workshop) -> None:
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         annotate(sample, stages)
         tokenizer.encode(pa.array([SAMPLE]))
+        settle()
         yield from batches
 
     cores = shop.spark.sparkContext.defaultParallelism

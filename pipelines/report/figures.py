@@ -193,7 +193,7 @@ def _count(figures: Figures, route: str, batch: pa.RecordBatch) -> None:
         for counts, chosen in ((figures.reasons, codes), (figures.alone, codes[alone])):
             found = np.bincount(chosen, minlength=len(Reason)).tolist()
             counts.update({reason.value: count for reason, count in zip(Reason, found, strict=True) if count})
-        _add(figures.kinds, batch.column("duplicates.kind").drop_null())
+    _add(figures.kinds, batch.column("duplicates.kind").drop_null())
 
 
 def chars_bin(chars: npt.NDArray[np.int32]) -> Counts:
