@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,26 @@ from schemas.post import POST, QUARANTINE, TOMBSTONE
 from schemas.tokens import DOCUMENT
 
 APP = "swarmfeed"
+REPEATING = (  # columns of few values: for those a dictionary pays, for all others it is built and thrown away
+    "author_id",
+    "lang_hint",
+    "source",
+    "conversation_id",
+    "language.lang",
+    "language",
+    "domain",
+    "contamination.item",
+    "duplicates.kind",
+    "duplicate_of",
+    "pii.spans.list.element.kind",
+    "verdict.reasons.list.element",
+    "file",
+    "stage",
+    "fault",
+    "kind",
+)
+STATISTICS = ("id", "created_at")
+RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
 
 
@@ -76,7 +96,7 @@ class DataFileWriter:
         self._path = f"{folder}/{name}" if folder else name
         self._file = root / table / self._path
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", compression_level=1)
+        self._writer = pq.ParquetWriter(self._file, self._schema, **_encoding(self._schema))
         self._rows = 0
         self._range: dict[str, tuple[Any, Any]] = {}
 
@@ -94,7 +114,7 @@ class DataFileWriter:
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
         self._writer.write_table(table.cast(self._schema))
         self._rows += table.num_rows
-        for name in ("id", "created_at"):
+        for name in STATISTICS:
             if name in self._schema.names:
                 self._widen(name, table.column(name))
 
@@ -119,6 +139,29 @@ class DataFileWriter:
         }
         size = self._file.stat().st_size
         return DataFile(self._table, self._path, size, self._rows, self._partition, json.dumps(stats))
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """Return how each leaf of a schema is written; statistics serve those columns that readers prune by."""
+    leaves = list(_leaves(schema))
+    return {
+        "compression": {path: "none" if path.partition(".")[0] in RANDOM else "zstd" for path in leaves},
+        "compression_level": {path: 1 for path in leaves if path.partition(".")[0] not in RANDOM},
+        "use_dictionary": [path for path in leaves if path in REPEATING],
+        "write_statistics": [path for path in leaves if path in STATISTICS],
+    }
+
+
+def _leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+    """Yield the path of each leaf as Parquet names it."""
+    for field in fields:
+        path = f"{prefix}{field.name}"
+        if pa.types.is_struct(field.type):
+            yield from _leaves(field.type, f"{path}.")
+        elif pa.types.is_list(field.type):
+            yield from _leaves([field.type.value_field.with_name("element")], f"{path}.list.")
+        else:
+            yield path
 
 
 def _stat(value: Any, *, up: bool) -> Any:

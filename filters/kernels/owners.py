@@ -47,6 +47,39 @@ def link_rows(rows: KeyRows, reach: int) -> tuple[Longs, Flags]:
     return links, owns
 
 
+def sort_groups(bounds: Longs, epochs: Longs, times: Longs) -> tuple[Longs, bool]:
+    """Return the order of rows in which each group is sorted by epoch, then time, and whether any two rows tie.
+
+    Group g is the rows bounds[g] to bounds[g + 1]; rows keep their groups. Shape (rows,).
+    """
+    order = np.arange(bounds[-1])
+    return order, bool(_sort_groups(bounds, epochs, times, order))
+
+
+@njit(cache=True, nogil=True)
+def _sort_groups(bounds: Longs, epochs: Longs, times: Longs, order: Longs) -> bool:
+    tied = False
+    for group in range(len(bounds) - 1):
+        first, last = bounds[group], bounds[group + 1]
+        if last - first > 32:  # campaigns: insertion would take the square of their size
+            by_time = np.argsort(times[first:last], kind="mergesort")
+            order[first:last] = first + by_time[np.argsort(epochs[first:last][by_time], kind="mergesort")]
+        for place in range(first + 1, last):
+            row = order[place]
+            at = place
+            while at > first and (
+                epochs[order[at - 1]] > epochs[row]
+                or (epochs[order[at - 1]] == epochs[row] and times[order[at - 1]] > times[row])
+            ):
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = row
+        for place in range(first + 1, last):
+            before, row = order[place - 1], order[place]
+            tied = tied or (epochs[before] == epochs[row] and times[before] == times[row])
+    return tied
+
+
 @njit(cache=True, nogil=True)
 def _link(
     bounds: Longs, days: Longs, versions: Longs, kinds: Kinds, reach: int, links: Longs, owns: Flags

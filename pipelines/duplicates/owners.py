@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.kernels.owners import BY_ID, KeyRows, Kinds, link_rows
+from filters.kernels.owners import BY_ID, KeyRows, Kinds, link_rows, sort_groups
+from filters.kernels.sorted_keys import sort_keys
 from pipelines.duplicates.history import ENTRY, Owners, RunFile, write_run
 from pipelines.duplicates.keys import OWNS_ONLY, Keys, range_of
 from pipelines.duplicates.records import DAY_MICROS, Longs, epoch_of, ranks
@@ -45,7 +46,7 @@ class _Rows(NamedTuple):
 def find_owners(search: Search, address: int) -> FoundOwners:
     """Link the posts that share a key of this address to its earlier owners, and say which posts own keys now."""
     rows = _gather(search, address)
-    rows = rows.take(np.argsort(rows.key))
+    rows = rows.take(sort_keys(rows.key))
     starts = np.flatnonzero(np.r_[True, rows.key[1:] != rows.key[:-1]]) if len(rows.key) else np.zeros(0, np.int64)
     old = search.history.owners(rows.key[starts])
     group_of = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(rows.key)]))
@@ -71,34 +72,35 @@ def _gather(search: Search, address: int) -> _Rows:
 def _link(search: Search, rows: _Rows, group: Longs, old: Owners) -> tuple[pa.Table, Flags]:
     """Return the links among rows that share keys with each other or with older posts, and which of them own."""
     first = np.searchsorted(group, old.position)  # a row of the same key tells what the key stands for
-    kind = np.concatenate([rows.kind, rows.kind[first] % OWNS_ONLY - OWNS_ONLY]).astype(np.int8)
-    group = np.concatenate([group, old.position])
-    ref = np.concatenate([rows.ref, old.ref])
-    micros = np.concatenate([rows.micros, old.day * DAY_MICROS])
-    order = _in_order(search, group, ref, micros)
-    group, ref, kind, micros = group[order], ref[order], kind[order], micros[order]
+    kind = np.insert(rows.kind, first, rows.kind[first] % OWNS_ONLY - OWNS_ONLY)
+    group, ref = np.insert(group, first, old.position), np.insert(rows.ref, first, old.ref)
+    micros = np.insert(rows.micros, first, old.day * DAY_MICROS)
+    new = np.flatnonzero(np.insert(np.ones(len(rows.ref), np.bool_), first, False))
     bounds = np.flatnonzero(np.r_[True, group[1:] != group[:-1], True]) if len(group) else np.zeros(1, np.int64)
+    order = _in_order(search, bounds, ref, micros)
+    ref, kind, micros = ref[order], kind[order], micros[order]
     versions = _versions(search, ref, kind)
     found, owning = link_rows(KeyRows(bounds, micros // DAY_MICROS, versions, kind), search.reach)
     owns = np.empty(len(order), np.bool_)
     owns[order] = owning
-    return _distinct(ref[found[:, 0]], ref[found[:, 1]], found[:, 2]), owns[: len(rows.ref)]
+    return _distinct(ref[found[:, 0]], ref[found[:, 1]], found[:, 2]), owns[new]
 
 
-def _in_order(search: Search, group: Longs, ref: Longs, micros: Longs) -> Longs:
-    """Sort rows by group, and within it by the order of posts; ids are looked at only where times are equal."""
+def _in_order(search: Search, bounds: Longs, ref: Longs, micros: Longs) -> Longs:
+    """Sort the rows of each group into the order of posts; ids are looked at only where times are equal."""
     epoch = epoch_of(ref)
-    order = np.lexsort((micros, epoch, group))
-    same = np.ones(max(len(order) - 1, 0), np.bool_)
-    for column in (group, epoch, micros):
-        same &= column[order][1:] == column[order][:-1]
-    tied = order[np.r_[same, False] | np.r_[False, same]] if same.any() else order[:0]
-    if not len(tied):
+    order, tied = sort_groups(bounds, epoch, micros)
+    if not tied:
         return order
-    posts, place = np.unique(ref[tied], return_inverse=True)
-    rank = np.zeros(len(order), np.int64)
-    rank[tied] = ranks(search.records(posts))[place]
-    return np.lexsort((rank, micros, epoch, group))
+    group = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    same = np.ones(len(order) - 1, np.bool_)
+    for column in (group, epoch[order], micros[order]):
+        same &= column[1:] == column[:-1]
+    ties = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+    posts, place = np.unique(ref[order[ties]], return_inverse=True)
+    stretch = np.cumsum(np.r_[True, ~same])[ties]  # of rows that tie with each other
+    order[ties] = order[ties][np.lexsort((ranks(search.records(posts))[place], stretch))]
+    return order
 
 
 def _versions(search: Search, ref: Longs, kind: Kinds) -> Longs:
