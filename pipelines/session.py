@@ -27,6 +27,7 @@ LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 EVERY_START = b"Using incubator modules: jdk.incubator.vector"  # Spark asks for that module, Java always says so
 MASTER = re.compile(r"local|local\[(\d+|\*)(,\d+)?\]|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://.+")
 MEMORY = re.compile(r"\d+[kmgt]b?", re.IGNORECASE)
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules and waits: it should start fast
 JAVA_HINT = "install a JDK 17 or newer (Debian: apt-get install openjdk-17-jdk-headless) or set JAVA_HOME"
 
 
@@ -153,5 +154,5 @@ def _own(config: SparkConfig) -> dict[str, str]:
         "spark.driver.memory": config.driver_memory,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_SETTINGS}",
+        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile={LOG_SETTINGS}",
     } | (local if config.master.startswith("local") else {})

@@ -109,7 +109,7 @@ def _sort_stretch(keys: Keys, order: Longs, first: int, last: int) -> None:
         return
     for place in range(first + 1, last):
         moving = order[place]
-        at = place
+        at: int = place
         while at > first and keys[order[at - 1]] > keys[moving]:
             order[at] = order[at - 1]
             at -= 1
