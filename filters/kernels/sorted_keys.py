@@ -93,9 +93,9 @@ def _sort(keys: Keys, low: np.uint64, high: np.uint64, order: Longs) -> None:
     starts = np.cumsum(starts)
     free = starts[:-1].copy()
     for row in range(len(keys)):
-        stretch = np.int64((keys[row] - low) >> shift)
-        order[free[stretch]] = row
-        free[stretch] += 1
+        where = np.int64((keys[row] - low) >> shift)
+        order[free[where]] = row
+        free[where] += 1
     for stretch in range(stretches):
         _sort_stretch(keys, order, starts[stretch], starts[stretch + 1])
 
@@ -109,7 +109,7 @@ def _sort_stretch(keys: Keys, order: Longs, first: int, last: int) -> None:
         return
     for place in range(first + 1, last):
         moving = order[place]
-        at: int = place
+        at = place
         while at > first and keys[order[at - 1]] > keys[moving]:
             order[at] = order[at - 1]
             at -= 1
