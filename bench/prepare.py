@@ -65,13 +65,17 @@ def input_folder(files: Sequence[Path], rows: int, parts: int, folder: Path) -> 
     One file per worker, because the peer shares out work by file; dealt out in turn, so that neither waits for the
     other. Both sides read these same files.
     """
+    return write_folder(first_rows(files, rows), parts, folder)
+
+
+def write_folder(posts: pa.Table, parts: int, folder: Path) -> tuple[Path, int]:
+    """Write posts as `parts` Parquet files, dealt out in turn; return the folder and how many there are."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    table = first_rows(files, rows)
     for part in range(parts):
-        pick = pa.array(range(part, table.num_rows, parts), pa.int64())
-        pq.write_table(table.take(pick), folder / f"posts-{part}.parquet", compression="zstd")
-    return folder, table.num_rows
+        pick = pa.array(range(part, posts.num_rows, parts), pa.int64())
+        pq.write_table(posts.take(pick), folder / f"posts-{part}.parquet", compression="zstd")
+    return folder, posts.num_rows
 
 
 def first_rows(files: Sequence[Path], rows: int) -> pa.Table:
