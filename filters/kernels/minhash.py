@@ -11,11 +11,14 @@ from numba import njit, uint32, uint64
 from filters.kernels.utf8 import Bytes, Offsets
 
 Words = npt.NDArray[np.uint32]
+Hashes = npt.NDArray[np.uint64]
 Keys = npt.NDArray[np.int64]
 
 MERSENNE = (1 << 61) - 1
 _RANGE = 1 << 32
-_LANES = 16  # shingles taken side by side; 16 was fastest of 16, 32 and 64 on tweets
+_TOPS = 7  # the most that h*a + b < 2^64 holds above its low 61 bits
+_GROUP = 8  # hashes taken at a time: as many as `_take_group` names
+_SEEN = 1024  # hashes remembered to leave out repeats: 8 KiB, a quarter of the fastest cache
 
 
 @lru_cache(maxsize=8)
@@ -97,6 +100,19 @@ def _murmur_window(last8, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _murmur_windows(text: Bytes, hashes: Words) -> None:
+    """Hash every four bytes in a row of `text`, side by side: slices and two loops are what the compiler vectorises."""
+    first, second, third, fourth = text[:-3], text[1:-2], text[2:-1], text[3:]
+    for k in range(len(fourth)):
+        low = uint32(first[k]) | uint32(second[k]) << uint32(8)
+        hashes[k] = low | uint32(third[k]) << uint32(16) | uint32(fourth[k]) << uint32(24)
+    for k in range(len(fourth)):
+        h = _scrambled(hashes[k])
+        h = uint32((h << uint32(13)) | (h >> uint32(19)))
+        hashes[k] = _finished(uint32(h * uint32(5) + uint32(0xE6546B64)), 4)
+
+
+@njit(cache=True, nogil=True)
 def _finished(h, size):  # type: ignore[no-untyped-def]
     h = uint32(h ^ uint32(size))
     h = uint32(uint32(h ^ (h >> uint32(16))) * uint32(0x85EBCA6B))
@@ -118,7 +134,7 @@ def minhash(data: Bytes, offsets: Offsets, shingle_chars: int, a: Words, b: Word
     """
     out = np.empty((len(offsets) - 1, len(a)), np.uint32)
     longest = int(np.diff(offsets).max(initial=0))
-    hashes = np.empty(longest + _LANES, np.uint32)
+    hashes = np.empty(longest + 1, np.uint32)
     _minhash_rows(data, offsets, shingle_chars, (a, b, hashes), out)
     return out
 
@@ -128,16 +144,23 @@ def _minhash_rows(
     data: Bytes, offsets: Offsets, shingle_chars: int, words: tuple[Words, Words, Words], out: Words
 ) -> None:
     a, b, hashes = words
+    family = (a, b, b + uint32(_TOPS), _inverses(a))
+    second = np.empty(len(a), np.uint32)
+    seen = np.zeros(_SEEN, np.uint64)
     for row in range(len(offsets) - 1):
         count = _hash_shingles(data, offsets[row], offsets[row + 1], shingle_chars, hashes)
-        _minimum(hashes, count, a, b, out[row])
+        count = _drop_repeats(hashes, count, uint64(row + 1), seen)
+        _minimum(hashes, count, family, second, out[row])
 
 
 @njit(cache=True, nogil=True)
 def _hash_shingles(data: Bytes, start: int, end: int, shingle_chars: int, hashes: Words) -> int:
-    """Hash each shingle of one text into `hashes`, fill up the last group of lanes, return how many are to be read."""
+    """Hash each shingle of one text into `hashes` and return how many there are."""
     if start >= end:
         return 0
+    if shingle_chars == 4 and end - start >= 4 and _is_ascii(data[start:end]):
+        _murmur_windows(data[start:end], hashes)
+        return end - start - 3
     first, at = start, start
     chars = 0
     count = 0
@@ -158,9 +181,6 @@ def _hash_shingles(data: Bytes, start: int, end: int, shingle_chars: int, hashes
     if count == 0:
         hashes[0] = murmur32(data, start, end)
         count = 1
-    while count % _LANES:  # a repeat cannot change a minimum
-        hashes[count] = hashes[0]
-        count += 1
     return count
 
 
@@ -173,15 +193,101 @@ def _next_char(data: Bytes, at: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _minimum(hashes: Words, count: int, a: Words, b: Words, out: Words) -> None:
-    """Take the minimum of each permuted hash: one permutation at a time, many shingles side by side."""
+def _is_ascii(text):  # type: ignore[no-untyped-def]
+    high = np.uint8(0)
+    for byte in text:
+        high |= byte
+    return high < 0x80
+
+
+@njit(cache=True, nogil=True)
+def _drop_repeats(hashes: Words, count: int, stamp, seen) -> int:  # type: ignore[no-untyped-def]
+    """Move the hashes to the front, most repeats left out, and return how many stay: a repeat cannot be a new minimum.
+
+    `seen` has room for one hash of each low end, stamped with the row so that nothing needs wiping.
+    """
+    kept = 0
+    for k in range(count):
+        slot = hashes[k] & uint32(_SEEN - 1)
+        entry = stamp << uint64(32) | uint64(hashes[k])
+        hashes[kept] = hashes[k]
+        kept += seen[slot] != entry
+        seen[slot] = entry
+    return kept
+
+
+# The minimum of r = (h*a + b) mod (2^61 - 1) mod 2^32 over many h takes 64-bit arithmetic. Its low half alone does not:
+# with x = h*a + b, r = (x + top) mod 2^32, where top = x >> 61 is at most 7. So the kernel looks for the least
+# v = (x + 7) mod 2^32, in 32-bit lanes. As `a` is odd, that v gives back its h = (v - 7 - b) / a mod 2^32, and with it
+# top and r. Some other hash could have a smaller r only if its v is less than 7 above the least, or if v wrapped
+# around, which leaves it below 7: the second least v tells, and such a value is computed the long way (about one in
+# four million for a post of 80 different shingles).
+
+
+@njit(cache=True, nogil=True)
+def _minimum(hashes: Words, count: int, family: tuple[Words, Words, Words, Words], second: Words, out: Words) -> None:
+    """Take the minimum of each permuted hash: many permutations side by side, some hashes at a time."""
+    a, b, shifted, inverse = family
     for i in range(len(a)):
-        multiplier, offset = uint64(a[i]), uint64(b[i])
-        low = uint32(0xFFFFFFFF)
-        for k in range(count):
-            x = uint64(hashes[k]) * multiplier + offset
-            low = min(low, uint32(x + (x >> uint64(61))))  # the low 32 bits of rest + top
-        out[i] = low
+        out[i] = second[i] = uint32(0xFFFFFFFF)
+    whole = count - count % _GROUP
+    for k in range(0, whole, _GROUP):
+        _take_group(hashes, k, (a, shifted), out, second)
+    for k in range(whole, count):
+        _take_one(hashes[k], a, shifted, out, second)
+    doubtful = False
+    for i in range(len(a)):
+        least, margin = out[i], uint32(second[i] - out[i])
+        x = uint64(uint32((least - shifted[i]) * inverse[i])) * uint64(a[i]) + uint64(b[i])
+        out[i] = uint32(x + (x >> uint64(61)))
+        second[i] = min(least, margin)
+        doubtful |= second[i] < uint32(_TOPS)
+    if doubtful:
+        for i in range(len(a)):
+            if second[i] < uint32(_TOPS):
+                out[i] = _long_minimum(hashes, count, a[i], b[i])
+
+
+@njit(cache=True, nogil=True)
+def _take_group(hashes: Words, k: int, family: tuple[Words, Words], least: Words, second: Words) -> None:
+    """Take the eight hashes from `k` on into the two least values of every permutation."""
+    a, shifted = family
+    h0, h1, h2, h3 = hashes[k], hashes[k + 1], hashes[k + 2], hashes[k + 3]
+    group = (h0, h1, h2, h3, hashes[k + 4], hashes[k + 5], hashes[k + 6], hashes[k + 7])
+    for i in range(len(a)):
+        low, next_low = least[i], second[i]
+        for h in group:
+            v = uint32(h * a[i] + shifted[i])
+            next_low = min(next_low, max(low, v))
+            low = min(low, v)
+        least[i], second[i] = low, next_low
+
+
+@njit(cache=True, nogil=True)
+def _take_one(h: int, a: Words, shifted: Words, least: Words, second: Words) -> None:
+    for i in range(len(a)):
+        v = uint32(h * a[i] + shifted[i])
+        second[i] = min(second[i], max(least[i], v))
+        least[i] = min(least[i], v)
+
+
+@njit(cache=True, nogil=True)
+def _long_minimum(hashes, count, a, b):  # type: ignore[no-untyped-def]
+    low = uint32(0xFFFFFFFF)
+    for k in range(count):
+        x = uint64(hashes[k]) * uint64(a) + uint64(b)
+        low = min(low, uint32(x + (x >> uint64(61))))  # the low 32 bits of rest + top
+    return low
+
+
+@njit(cache=True, nogil=True)
+def _inverses(a: Words) -> Words:
+    """Return the inverse of each odd number modulo 2^32, by Newton's steps: each doubles the bits that are right."""
+    out = a.copy()  # an odd number is its own inverse modulo 8
+    for i in range(len(a)):
+        for _ in range(4):
+            out[i] = uint32(out[i] * uint32(uint32(2) - uint32(a[i] * out[i])))
+    return out
 
 
 def band_keys(values: Words, bands: int) -> Keys:
@@ -191,18 +297,29 @@ def band_keys(values: Words, bands: int) -> Keys:
     splitmix64's finaliser as `mix` (Steele, Lea and Flood, 2014). Equal values in different bands give unrelated keys.
     """
     out = np.empty((len(values), bands), np.uint64)
-    _band_keys(values, values.shape[1] // bands, out)
+    rows = values.shape[1] // bands
+    _band_keys(values, np.empty((rows, bands), np.uint32), np.empty(bands, np.uint64), out)
     return out.view(np.int64)
 
 
 @njit(cache=True, nogil=True)
-def _band_keys(values: Words, rows: int, out: npt.NDArray[np.uint64]) -> None:
-    for row in range(out.shape[0]):
-        for band in range(out.shape[1]):
-            key = _mix64(uint64(band + 1) * uint64(0x9E3779B97F4A7C15))
-            for k in range(band * rows, band * rows + rows):
-                key = _mix64(key ^ uint64(values[row, k]))
-            out[row, band] = key
+def _band_keys(values: Words, turned: Words, starts: Hashes, out: Hashes) -> None:
+    """Fill `out`, all bands of a text side by side; `turned` and `starts` are room to work in."""
+    rows, bands = turned.shape
+    for band in range(bands):
+        starts[band] = _mix64(uint64(band + 1) * uint64(0x9E3779B97F4A7C15))
+    for text in range(len(out)):
+        own = values[text]
+        for k in range(rows):
+            for band in range(bands):
+                turned[k, band] = own[band * rows + k]
+        keys = out[text]
+        for band in range(bands):
+            keys[band] = starts[band]
+        for k in range(rows):
+            column = turned[k]
+            for band in range(bands):
+                keys[band] = _mix64(keys[band] ^ uint64(column[band]))
 
 
 @njit(cache=True, nogil=True, inline="always")
