@@ -39,10 +39,13 @@ from filters.sketch import Sketch, estimate_jaccard
 PERMUTATIONS = 128
 SHINGLE_CHARS = 4
 SEED = 1
-SLOW_SHARE = 10  # datasketch gets the first tenth of the posts: a rate needs no more
+SLOW_SHARE = 4  # datasketch gets the first quarter of the posts: a rate needs no more
 PAIRS = 2000  # of each kind
 
-TOKENS, HASHES, OTHER = "tokens", "hashes", "other work"  # what a side is handed; ratios are within one kind
+# What a side is handed. From text, all cut and hash shingles; from hashes, none does. The peers can be handed cut
+# shingles as well, ours cannot: then it does more than they do, so that ratio is shown and not held to a target.
+TEXT, SHINGLES, HASHES, OTHER = "text", "shingles", "hashes", "other work"
+TARGETED = TEXT
 Matrix = npt.NDArray[Any]
 
 
@@ -51,6 +54,7 @@ class Given:
     """The same posts in the form each side takes: nothing of this is timed."""
 
     batch: pa.RecordBatch  # clean_text, for the whole stage
+    texts: list[str]  # normalised, one Python string a post
     data: Bytes  # normalised text, for the kernel
     offsets: Offsets
     tokens: list[list[bytes]]  # the distinct shingles of each post
@@ -81,10 +85,15 @@ def given(posts: pa.Table) -> Given:
     clean = clean.filter(pa.array(left))
     data, offsets = cpu.normalise(*utf8_buffers(pc.struct_field(clean, "text")))
     texts = string_array(data, offsets).to_pylist()
-    strings = [list(dict.fromkeys(text[at : at + 4] for at in range(max(1, len(text) - 3)))) for text in texts]
+    strings = [cut(text) for text in texts]
     tokens = [[shingle.encode() for shingle in post] for post in strings]
     batch = pa.RecordBatch.from_arrays([clean], ["clean_text"])
-    return Given(batch, data, offsets, tokens, strings, *cpu.shingle_hashes(data, offsets, SHINGLE_CHARS))
+    return Given(batch, texts, data, offsets, tokens, strings, *cpu.shingle_hashes(data, offsets, SHINGLE_CHARS))
+
+
+def cut(text: str) -> list[str]:
+    """Return the distinct shingles of a text."""
+    return list({text[at : at + SHINGLE_CHARS] for at in range(len(text) - SHINGLE_CHARS + 1)}) or [text]
 
 
 def sides(posts: Given) -> list[Side]:
@@ -104,8 +113,13 @@ def _datasketch(posts: Given) -> list[Side]:
     def matrix(made: list[MinHash]) -> Matrix:
         return np.array([one.hashvalues for one in made])
 
+    def from_text() -> Any:
+        cut_up = ([shingle.encode() for shingle in cut(text)] for text in posts.texts[:few])
+        return MinHash.bulk(cut_up, num_perm=PERMUTATIONS)
+
     return [
-        Side("datasketch bulk, SHA-1", TOKENS, few, bulk(posts.tokens[:few]), matrix),
+        Side("datasketch bulk, cut in Python", TEXT, few, from_text, matrix),
+        Side("datasketch bulk, SHA-1", SHINGLES, few, bulk(posts.tokens[:few]), matrix),
         Side("datasketch bulk, affine32", HASHES, few, bulk(hashes, hashfunc=int), matrix),
         Side("datasketch bulk, Mersenne form", HASHES, few, bulk(hashes, hashfunc=int, **mersenne), matrix),
     ]
@@ -127,20 +141,29 @@ def _rensa(posts: Given) -> list[Side]:
         return np.array(answer.to_rows())
 
     arguments = (PERMUTATIONS, SEED)
+
+    def from_text() -> Any:
+        return made.digest_matrix_from_token_sets([cut(text) for text in posts.texts], *arguments)
+
     return [
+        Side("rensa R-MinHash, cut in Python", TEXT, len(posts), from_text, rows),
         Side(
-            "rensa R-MinHash, update", TOKENS, len(posts), one_by_one, lambda all_: np.array([m.digest() for m in all_])
+            "rensa R-MinHash, update",
+            SHINGLES,
+            len(posts),
+            one_by_one,
+            lambda all_: np.array([m.digest() for m in all_]),
         ),
         Side(
             "rensa R-MinHash, matrix of strings",
-            TOKENS,
+            SHINGLES,
             len(posts),
             lambda: made.digest_matrix_from_token_sets(posts.strings, *arguments),
             rows,
         ),
         Side(
             "rensa R-MinHash, matrix of bytes",
-            TOKENS,
+            SHINGLES,
             len(posts),
             lambda: made.digest_matrix_from_token_byte_sets(posts.tokens, *arguments),
             rows,
@@ -175,7 +198,7 @@ def _swarmfeed(posts: Given) -> list[Side]:
         Side("swarmfeed", HASHES, count, lambda: cpu.minima(posts.hashes, posts.ends, a, b), np.asarray),
         Side(
             "swarmfeed, text to signature",
-            TOKENS,
+            TEXT,
             count,
             lambda: cpu.minhash(posts.data, posts.offsets, SHINGLE_CHARS, a, b),
             np.asarray,
@@ -234,15 +257,18 @@ def errors(posts: Given, all_sides: list[Side], rows: int) -> dict[str, dict[str
 
 
 def ratios(all_sides: list[Side], found: Mapping[str, float]) -> dict[str, float]:
-    """Return our rate over the peer's best, for each peer and each kind of input."""
+    """Return our rate over the peer's best, for each peer and each kind of input; given shingles, ours is from text."""
     answer = {}
     for peer in ("datasketch", "rensa"):
-        for handed in (TOKENS, HASHES):
-            rate = {side.name: found[side.name] for side in all_sides if side.handed == handed}
-            ours = max(value for name, value in rate.items() if name.startswith("swarmfeed"))
-            theirs = max(value for name, value in rate.items() if name.startswith(peer))
+        for handed in (TEXT, HASHES, SHINGLES):
+            theirs = _best(all_sides, found, peer, handed)
+            ours = _best(all_sides, found, "swarmfeed", TEXT if handed == SHINGLES else handed)
             answer[f"{peer}, {handed} given"] = round(ours / theirs, 2)
     return answer
+
+
+def _best(all_sides: list[Side], found: Mapping[str, float], who: str, handed: str) -> float:
+    return max(found[side.name] for side in all_sides if side.handed == handed and side.name.startswith(who))
 
 
 def show(all_sides: list[Side], result: Mapping[str, Any]) -> None:
@@ -304,9 +330,9 @@ def main() -> None:
     result = {"hardware": machine, "versions": {**record.versions(), **peers}, "config": config, **found}
     say(f"written to {record.write(result, 'signatures', asked.out).name}")
     wanted = {"datasketch": asked.at_least_datasketch, "rensa": asked.at_least_rensa}
-    missed = [name for name, value in found["ratios"].items() if value < wanted[name.partition(",")[0]]]
+    missed = [peer for peer, ratio in wanted.items() if found["ratios"][f"{peer}, {TARGETED} given"] < ratio]
     if missed:
-        say(f"missed: {', '.join(missed)}")
+        say(f"missed, {TARGETED} given: {', '.join(missed)}")
         sys.exit(1)
 
 
