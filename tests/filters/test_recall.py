@@ -49,7 +49,7 @@ def check_edits(found: dict[str, Any]) -> None:
         assert one["recall"]["pairs"] > 50, name
         assert one["recall"]["share"] >= RECALL, name
     for name in UNCHANGED:
-        assert found[name]["found_exactly"] == 1.0, name
+        assert found[name]["found_exactly"] >= 0.98, name  # a translated dot can undo a bare domain
     assert found["capitals"]["found_exactly"] > 0.9  # the capital of a German sharp s is two letters
 
 
