@@ -31,7 +31,7 @@ from schemas.config import DuplicatesConfig
 AT_MOST = 1.3  # times the epoch without history
 FIRST_ROWS = 1000  # of the epoch before, which makes the folder
 CHUNK_POSTS = 100_000
-SIGNATURE_BYTES = 144
+SIGNATURE_BYTES = 1 + 3 * 80  # of a post of 80 shingles: a level and three bytes each
 
 
 def fill(out: Path, bands: int, days: np.ndarray) -> None:

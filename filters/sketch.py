@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.kernels import cpu
-from filters.kernels.utf8 import utf8_buffers
+from filters.kernels.hash_sets import HASH_BYTES, set_jaccard
+from filters.kernels.utf8 import Bytes, Offsets, utf8_buffers
 from schemas.columns import SKETCH
 
 Flags = npt.NDArray[np.bool_]
 
 _MAX_PERMUTATIONS = 512
-_BYTE_CHANCE = 1 / 256  # how often the lowest bytes of two unrelated MinHash values agree
 
 
 @dataclass(frozen=True)
@@ -57,47 +57,45 @@ class Sketch:
         data, offsets = cpu.normalise(*utf8_buffers(texts))
         present = np.diff(offsets) > 0
         kept = np.append(np.int64(0), offsets[1:][present])  # an empty row takes no bytes: skipping it leaves no hole
-        values = cpu.minhash(data, kept, self.shingle_chars, *cpu.permutations(self.bands * self.rows, self.seed))
+        shingles = cpu.shingle_hashes(data, kept, self.shingle_chars)
+        values = cpu.minima(*shingles, *cpu.permutations(self.bands * self.rows, self.seed))
         children = [
             _fingerprints(cpu.fingerprint(data, kept), present),
             _lists(cpu.band_keys(values, self.bands), present),
-            _signatures(values, present),
+            _signatures(*cpu.hash_sets(*shingles), present),
         ]
         return pa.StructArray.from_arrays(children, fields=list(SKETCH), mask=pc.is_null(texts))
 
 
 def estimate_jaccard(left: pa.Array, right: pa.Array) -> npt.NDArray[np.float64]:
-    """Estimate the Jaccard similarity of the shingles of row pairs from their signatures, shape (rows,), in [0, 1].
+    """Return the Jaccard similarity of the shingles of row pairs from their signatures, shape (rows,), in [0, 1].
 
-    The share m of equal bytes counts chance agreement of one byte, which is taken out: (m - 1/256) / (1 - 1/256), not
-    under 0. A pair with a null signature has NaN. Raise ValueError when lengths differ.
+    It is exact where both texts have at most 280 different shingles, and an estimate from a sample of them, the same in
+    every text, where one has more (see kernels.hash_sets). A pair with a null signature has NaN. Raise ValueError when
+    lengths differ, or for bytes that are no signature.
 
-    >>> pair = pa.array([bytes(range(8))]), pa.array([bytes([0, 1, 2, 3, 9, 9, 9, 9])])
-    >>> estimate_jaccard(*pair).round(3).tolist()
-    [0.498]
+    >>> texts = pa.array([{"text": "good morning", "changed": False}, {"text": "Good evening!", "changed": False}])
+    >>> signatures = pc.struct_field(Sketch()(pa.RecordBatch.from_arrays([texts], ["clean_text"])), "signature")
+    >>> estimate_jaccard(signatures[:1], signatures[1:]).round(3).tolist()  # 3 of 15 shingles
+    [0.2]
     """
     if len(left) != len(right):
         raise ValueError(f"expected two columns of one length, got {len(left)} and {len(right)}")
     known = pc.and_(pc.is_valid(left), pc.is_valid(right))
+    first, second = (_sets(pc.filter(column, known)) for column in (left, right))
     estimates = np.full(len(left), np.nan)
-    first, second = (_signature_matrix(pc.filter(column, known)) for column in (left, right))
-    if first.shape != second.shape:
-        raise ValueError(f"expected signatures of one width, got {first.shape[1]} and {second.shape[1]} bytes")
-    if first.size:
-        share = np.count_nonzero(first == second, axis=1) / first.shape[1]
-        estimates[known.to_numpy(zero_copy_only=False)] = np.maximum(0.0, (share - _BYTE_CHANCE) / (1 - _BYTE_CHANCE))
+    estimates[known.to_numpy(zero_copy_only=False)] = set_jaccard(first, second)
     return estimates
 
 
-def _signature_matrix(column: pa.Array) -> npt.NDArray[np.uint8]:
-    """View signatures without nulls as rows of bytes."""
+def _sets(column: pa.Array) -> tuple[Bytes, Offsets]:
+    """View signatures without nulls as packed sets."""
     data, offsets = utf8_buffers(column)
     widths = np.diff(offsets)
-    if len(widths) == 0:
-        return np.zeros((0, 0), np.uint8)
-    if (widths != widths[0]).any():
-        raise ValueError(f"expected signatures of one width, got {widths.min()} to {widths.max()} bytes")
-    return data[offsets[0] : offsets[-1]].reshape(len(widths), widths[0])
+    if (widths % HASH_BYTES != 1).any():
+        odd = int(widths[widths % HASH_BYTES != 1][0])
+        raise ValueError(f"expected signatures of 1 byte and {HASH_BYTES} a shingle, got one of {odd} bytes")
+    return data, offsets
 
 
 def _fingerprints(hashes: npt.NDArray[np.int64], present: Flags) -> pa.Array:
@@ -111,10 +109,10 @@ def _lists(keys: npt.NDArray[np.int64], present: Flags) -> pa.Array:
     return pa.ListArray.from_arrays(ends, pa.array(keys.reshape(-1)), SKETCH["bands"].type, mask=pa.array(~present))
 
 
-def _signatures(values: npt.NDArray[np.uint32], present: Flags) -> pa.Array:
-    lowest = values.astype(np.uint8)  # the cast keeps the lowest byte
-    valid = pa.array(present).buffers()[1]
-    buffers = [valid, pa.py_buffer(_ends(present, values.shape[1])), pa.py_buffer(lowest)]
+def _signatures(sets: Bytes, offsets: Offsets, present: Flags) -> pa.Array:
+    widths = np.zeros(len(present) + 1, np.int64)
+    widths[1:][present] = np.diff(offsets)
+    buffers = [pa.array(present).buffers()[1], pa.py_buffer(_narrow(np.cumsum(widths))), pa.py_buffer(sets)]
     return pa.Array.from_buffers(pa.binary(), len(present), buffers)
 
 
@@ -122,6 +120,10 @@ def _ends(present: Flags, width: int) -> npt.NDArray[np.int32]:
     """Return the n + 1 offsets of a column in which every present row holds `width` items and no other row any."""
     ends = np.zeros(len(present) + 1, np.int64)
     np.cumsum(present * width, out=ends[1:])
+    return _narrow(ends)
+
+
+def _narrow(ends: Offsets) -> npt.NDArray[np.int32]:
     if ends[-1] >= 1 << 31:
-        raise ValueError(f"a batch holds at most {(1 << 31) // width} sketches: lower input.batch_rows")
+        raise ValueError(f"the sketches of {len(ends) - 1} posts do not fit into one batch: lower input.batch_rows")
     return ends.astype(np.int32)

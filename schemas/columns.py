@@ -69,7 +69,7 @@ SKETCH = pa.struct(
     [
         pa.field("fingerprint", pa.int64(), metadata=_doc("hash of the normalised text: equal for exact duplicates")),
         pa.field("bands", pa.list_(pa.int64()), metadata=_doc("one key per MinHash band; null when nothing is left")),
-        pa.field("signature", pa.binary(), metadata=_doc("lowest byte of each MinHash value, to estimate Jaccard")),
+        pa.field("signature", pa.binary(), metadata=_doc("packed set of shingle hashes, for the Jaccard of two posts")),
     ]
 )
 

@@ -24,6 +24,7 @@ from filters.kernels.characters import (
 from filters.kernels.surface import LINK, MENTION, span_at
 from filters.kernels.utf8 import Bytes, Offsets
 
+_PLAIN = np.array([chr(code).isascii() and chr(code).isalnum() for code in range(256)])
 _HTTP = np.frombuffer(b"http", np.uint8)
 
 
@@ -49,24 +50,30 @@ def normalise(data: Bytes, offsets: Offsets) -> tuple[Bytes, Offsets]:
 @njit(cache=True, nogil=True)
 def _normalise_rows(data: Bytes, offsets: Offsets, tables: tuple[Table8, Table32], out: Bytes, ends: Offsets) -> None:
     for row in range(len(offsets) - 1):
-        ends[row + 1] = _normalise_row(data, offsets[row : row + 2], tables, out, ends[row])
+        ends[row + 1] = _normalise_row(data, (offsets[row], offsets[row + 1]), tables, out, ends[row])
 
 
 @njit(cache=True, nogil=True)
-def _normalise_row(data: Bytes, span: Offsets, tables: tuple[Table8, Table32], out: Bytes, start: int) -> int:
+def _normalise_row(data: Bytes, span: tuple[int, int], tables: tuple[Table8, Table32], out: Bytes, start: int) -> int:
     classes, fold = tables
     at, end = span
     written = start
     gap = False  # something was dropped since the last character written
     inside = False  # the character before is part of a word
     while at < end:
-        after = at
-        if not inside:
-            after = _skip(data, at, end, classes)
-            if written == start and after == at and data[at] | 0x20 == 0x72:  # r
-                after = _repost_end(data, at, end, classes)
-        elif data[at] | 0x20 == 0x68:  # h may open a link inside a word too
-            after = _address_end(data, at, end, classes)
+        byte = data[at]
+        if byte == 0x20:
+            at, gap, inside = at + 1, True, False
+            continue
+        if _PLAIN[byte]:
+            spaced = gap and written > start
+            out[written] = 0x20  # the word's first letter takes its place unless it is spaced
+            after = _copy_plain(data, (at, end), inside, out, written + spaced)
+            if after > at:
+                written += after - at + spaced
+                at, gap, inside = after, False, True
+                continue
+        after = _dropped_end(data, end, (at, inside, written == start), classes)
         if after > at:
             at, gap, inside = after, True, False
             continue
@@ -88,6 +95,52 @@ def _normalise_row(data: Bytes, span: Offsets, tables: tuple[Table8, Table32], o
 
 
 @njit(cache=True, nogil=True, inline="always")
+def _copy_plain(data: Bytes, span: tuple[int, int], inside: bool, out: Bytes, written: int) -> int:
+    """Copy ASCII letters and digits in lower case, as far as they need no second look; return where they end.
+
+    This is only a shorter way for what is most of a text: at the start of a word, whatever could be a link without
+    scheme, the beginning of another or a repost mark needs that look, and so does `htt` inside it.
+    """
+    at, end = span
+    if at < 0 or written < 0:
+        return at  # never: it spares every access below the question whether it counts from the end
+    trap, stop = end, at
+    while stop < end:
+        byte = data[stop]
+        if not _PLAIN[byte]:
+            break
+        if byte | 0x20 == 0x68 and trap == end and _is_htt(data, stop, end):
+            trap = stop
+        out[written + (stop - at)] = byte | 0x20  # makes capitals small and leaves digits as they are
+        stop += 1
+    if not inside and stop > at and _may_be_more(data, at, stop, end):
+        return at
+    return min(stop, trap)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_htt(data: Bytes, at: int, end: int) -> bool:
+    return at + 2 < end and data[at + 1] | 0x20 == 0x74 and data[at + 2] | 0x20 == 0x74
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _may_be_more(data: Bytes, at: int, stop: int, end: int) -> bool:
+    """Tell whether a word may be, or begin, a link or a repost mark, from its first letters and what follows it."""
+    first, second = data[at] | 0x20, data[at + 1] if at + 1 < end else np.uint8(0)
+    if first == 0x68:  # h: `http`, `ht...` cut off by an ellipsis
+        if second | 0x20 == 0x74 or second == 0xE2:
+            return True
+    elif first == 0x72:  # r: `RT`
+        if second | 0x20 == 0x74:
+            return True
+    elif first == 0x77 and second | 0x20 == 0x77:  # w: `www.`
+        return True
+    if stop >= end or data[stop] == 0x2D:
+        return stop < end  # a hyphen: the name of a domain may go on
+    return data[stop] == 0x2E and stop + 1 < end and (data[stop + 1] == 0x2D or _PLAIN[data[stop + 1]])
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _is_word(kind: int) -> bool:
     return kind in (LETTER, MARK, DIGIT)
 
@@ -99,6 +152,22 @@ def _lower(code: int, fold: Table32) -> int:
     if code == 0x3C2:  # final sigma: the same letter as any other sigma
         return 0x3C3
     return fold_of(code, fold)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _dropped_end(data: Bytes, end: int, place: tuple[int, bool, bool], classes: Table8) -> int:
+    """Return where the link, mention or repost mark that begins at a place ends; the place when there is none."""
+    at, inside, opening = place
+    byte = data[at]
+    after = at
+    if inside:
+        if byte | 0x20 == 0x68:  # h may open a link inside a word too
+            after = _address_end(data, at, end, classes)
+    elif byte < 0x80 or byte == 0xEF:  # full-width @ and # are the only others that open anything
+        after = _skip(data, at, end, classes)
+        if opening and after == at and byte | 0x20 == 0x72:  # r
+            after = _repost_end(data, at, end, classes)
+    return after
 
 
 @njit(cache=True, nogil=True)

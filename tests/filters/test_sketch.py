@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.kernels import cpu
-from filters.kernels.minhash import MERSENNE, _reduces_at_once, murmur32
+from filters.kernels.minhash import MERSENNE, _reduces_at_once
+from filters.kernels.shingles import murmur32
 from filters.kernels.utf8 import string_array, utf8_buffers
 from filters.sketch import Sketch, estimate_jaccard
 from filters.stage import configure
@@ -25,24 +26,50 @@ from schemas.errors import ConfigError
 GOLDEN = Path(__file__).parents[1] / "golden" / "sketch.jsonl"
 LINES = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
 
-TEXTS = [
-    "a",
-    "abc",
-    "abcd",
-    "the quick brown fox jumps over the lazy dog",
-    "съешь ещё этих мягких французских булок",
-    "敏捷的棕色狐狸跳过了懒狗",
-    "नमस्ते दुनिया कैसे हो",
-    "שלום abc مرحبا def",
-    "\U0001f602",
-    "\U0001f602" * 300,
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467 family",
-    "\u202eoverride\u202c",
-    "\ufffd\ufffd",
-    "word",
-    "buy now " * 200,
-    "ab" * 10_000,
-]
+TEXTS = {
+    "empty": "",
+    "one character": "a",
+    "shorter than a shingle": "abc",
+    "one shingle": "abcd",
+    "one word": "word",
+    "latin": "the quick brown fox jumps over the lazy dog; größe zählt, ça va, żółw",
+    "cyrillic": "съешь ещё этих мягких французских булок",
+    "greek": "ξεσκεπάζω την ψυχοφθόρα βδελυγμία",
+    "arabic": "نص حكيم له سر قاطع وذو شأن عظيم",
+    "persian, joined by a non-joiner": "می\u200cخواهم بروم",
+    "hebrew": "דג סקרן שט בים מאוכזב ולפתע מצא חברה",
+    "hebrew with points": "שָׁלוֹם עֲלֵיכֶם",
+    "devanagari": "नमस्ते दुनिया कैसे हो",
+    "bengali": "আমি বাংলায় গান গাই",
+    "tamil": "வணக்கம் உலகம் எப்படி இருக்கிறாய்",
+    "thai": "เป็นมนุษย์สุดประเสริฐเลิศคุณค่า",
+    "khmer": "ខ្ញុំសូមស្វាគមន៍",
+    "burmese": "မင်္ဂလာပါ ကမ္ဘာလောက",
+    "georgian": "ვეპხის ტყაოსანი შოთა რუსთაველი",
+    "armenian": "բարեւ աշխարհ ինչպես ես",
+    "ethiopic": "ሰላም ለዓለም ሁሉ",
+    "tibetan": "བཀྲ་ཤིས་བདེ་ལེགས",
+    "han": "敏捷的棕色狐狸跳过了懒狗",
+    "han beyond 16 bits": "𠮷野家𠀋𡈽𡌛𡑮",
+    "kana": "いろはにほへと ちりぬるを アイウエオ",
+    "hangul": "다람쥐 헌 쳇바퀴에 타고파",
+    "hangul in parts": "\u1112\u1161\u11ab\u1100\u1173\u11af",
+    "right to left mixed": "שלום abc مرحبا def 42",
+    "direction override": "\u202eoverride\u202c",
+    "emoji": "\U0001f602",
+    "emoji storm": "\U0001f525\U0001f602\U0001f44d\U0001f3fd\u2764\ufe0f" * 40,
+    "joined emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 family",
+    "joined flag": "\U0001f3f3\ufe0f\u200d\U0001f308",
+    "flags": "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7\U0001f1ef\U0001f1f5",
+    "zero-width marks": "f\u200br\u200de\u200ce \ufeffm\u2060oney",
+    "stacked accents": "z\u0301\u0302\u0303\u0304a\u0305\u0306l\u0307g\u0308o",
+    "replacement characters": "\ufffd\ufffd",
+    "NUL and controls": "a\x00b\x07c\x1bd",
+    "copy-pasta": "buy now " * 200,
+    "two shingles 20,000 times": "ab" * 10_000,
+    "20,000 characters": "".join(chr(97 + number * number % 26) + str(number) for number in range(4000))[:20_000],
+    "20,000 ideographs": "".join(chr(0x4E00 + number * number % 20_000) for number in range(20_000)),
+}
 
 
 def sketch(texts: list[str | None], **settings_: int) -> pa.Array:
@@ -77,8 +104,8 @@ def plain_murmur32(data: bytes) -> int:
     return h ^ h >> 16
 
 
-def reference(text: str, shingle_chars: int, count: int) -> MinHash:
-    a, b = cpu.permutations(count, 1)
+def reference(text: str, shingle_chars: int, count: int, seed: int = 1) -> MinHash:
+    a, b = cpu.permutations(count, seed)
     # datasketch 2 calls (a * h + b) mod (2^61 - 1) mod 2^32 its legacy scheme
     permutations = (a.astype(np.uint64), b.astype(np.uint64))
     sketch_ = MinHash(count, hashfunc=plain_murmur32, permutations=permutations, scheme="legacy")
@@ -107,12 +134,51 @@ def test_normalising_twice_changes_nothing(texts: list[str]) -> None:
     assert normalised(once) == once
 
 
-@pytest.mark.parametrize("shingle_chars", [1, 4, 7])
-def test_minhash_equals_datasketch_to_the_bit(shingle_chars: int) -> None:
-    data, offsets = utf8_buffers(pa.array(TEXTS))
-    values = cpu.minhash(data, offsets, shingle_chars, *cpu.permutations(144, 1))
-    for text, row in zip(TEXTS, values, strict=True):
-        assert row.tolist() == reference(text, shingle_chars, 144).hashvalues.tolist(), text[:20]
+@pytest.mark.parametrize("script", TEXTS)
+def test_minhash_equals_datasketch_to_the_bit(script: str) -> None:
+    text = TEXTS[script]
+    data, offsets = utf8_buffers(pa.array([text]))
+    for shingle_chars in (1, 4, 7):
+        [row] = cpu.minhash(data, offsets, shingle_chars, *cpu.permutations(144, 1))
+        expected = reference(text, shingle_chars, 144).hashvalues if text else np.full(144, 0xFFFFFFFF)
+        assert row.tolist() == expected.tolist()
+
+
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=6), st.integers(1, 6))
+@settings(deadline=None, max_examples=50)
+def test_minhash_of_any_texts_equals_datasketch(texts: list[str], shingle_chars: int) -> None:
+    data, offsets = utf8_buffers(pa.array(texts))
+    values = cpu.minhash(data, offsets, shingle_chars, *cpu.permutations(16, 3))
+    for text, row in zip(texts, values, strict=True):
+        if text:
+            assert row.tolist() == reference(text, shingle_chars, 16, seed=3).hashvalues.tolist()
+
+
+def test_bands_of_posts_are_made_of_datasketch_values() -> None:
+    """The whole way of a post: normalised, shingled, permuted, and keyed as `band_keys` says."""
+    texts = [text for text in normalised(list(TEXTS.values())) if text]
+    values = np.array([reference(text, 4, 144).hashvalues for text in texts], np.uint32)
+    bands = pc.struct_field(sketch(texts), "bands").to_pylist()
+    assert bands == cpu.band_keys(values, 24).tolist()
+
+
+def test_minimum_is_exact_where_its_short_cut_is_in_doubt() -> None:
+    """Hashes made so that two values lie close together, or wrap around: the least low half is not the least value."""
+    a, b = cpu.permutations(64, 1)
+    rng = np.random.default_rng(5)
+    hashes, expected = [], []
+    for i in range(64):
+        inverse = pow(int(a[i]), -1, 1 << 32)
+        for low in (0, 3, (1 << 32) - 8, (1 << 32) - 2, *rng.integers(0, 1 << 32, 4).tolist()):
+            close = [(low + step - int(b[i])) * inverse % (1 << 32) for step in range(9)]
+            row = [h for h in close if rng.random() < 0.5] or close
+            hashes.append(row)
+            expected.append(
+                [min((h * int(x) + int(y)) % MERSENNE % (1 << 32) for h in row) for x, y in zip(a, b, strict=True)]
+            )
+    ends = np.cumsum([0, *map(len, hashes)])
+    found = cpu.minima(np.array([h for row in hashes for h in row], np.uint32), ends, a, b)
+    assert found.tolist() == expected
 
 
 @given(st.binary(max_size=40))
@@ -174,30 +240,55 @@ def test_short_texts_are_one_shingle_each() -> None:
     assert not set(rows[0]["bands"]) & set(rows[1]["bands"])
 
 
-def test_estimate_follows_the_true_similarity() -> None:
-    words = [f"w{number:03d}" for number in range(60)]
-    posts = ["".join(words)] + [
-        "".join(words[cut:] + [f"x{number:03d}" for number in range(cut)]) for cut in (3, 10, 30)
-    ]
-    signatures = pc.struct_field(sketch(posts, bands=64, rows=8), "signature")
-    estimates = estimate_jaccard(pa.array([signatures[0].as_py()] * 4, pa.binary()), signatures)
-    shingles = [{post[at : at + 4] for at in range(len(post) - 3)} for post in posts]
-    truth = [len(shingles[0] & other) / len(shingles[0] | other) for other in shingles]
-    assert estimates[0] == 1.0
-    assert np.abs(estimates - truth).max() < 0.08  # 512 values: a standard error of 0.022 at the most
+def shingled(text: str) -> set[str]:
+    return {text[at : at + 4] for at in range(max(1, len(text) - 3))}
 
 
-def test_estimate_of_unrelated_bytes_is_near_zero_and_of_nulls_unknown() -> None:
-    rng = np.random.default_rng(0)
-    left, right = (pa.array([rng.bytes(144) for _ in range(500)] + [None], pa.binary()) for _ in range(2))
-    estimates = estimate_jaccard(left, right)
-    assert estimates[:-1].mean() < 0.003  # without the correction it would be 1/256 = 0.0039
-    assert np.isnan(estimates[-1])
-    assert np.array_equal(estimate_jaccard(left.slice(3, 5), right.slice(3, 5)), estimates[3:8])
+def jaccard(left: str, right: str) -> float:
+    return len(shingled(left) & shingled(right)) / len(shingled(left) | shingled(right))
+
+
+def estimates(pairs: list[tuple[str, str]]) -> Any:
+    left, right = (pc.struct_field(sketch(list(side)), "signature") for side in zip(*pairs, strict=True))
+    return estimate_jaccard(left, right)
+
+
+def spelt(words: list[int]) -> str:
+    return " ".join(f"{word * 2654435761 % 9999991:07d}" for word in words)
+
+
+def test_estimate_of_posts_is_their_exact_similarity() -> None:
+    words = list(range(33))  # 263 characters
+    edited = [spelt([word + 100 * (word < cut) for word in words]) for cut in (0, 1, 3, 10, 30, 33)]
+    short = [("gm", "gm"), ("gm", "gn"), ("lol same", "lol sane"), ("\U0001f602", "\U0001f602"), ("ok", "ok then")]
+    pairs = [(edited[0], other) for other in edited] + short
+    assert estimates(pairs).tolist() == pytest.approx([jaccard(*pair) for pair in pairs], abs=1e-12)
+
+
+@pytest.mark.parametrize("words", [40, 100, 500, 2400])
+def test_estimate_of_long_texts_follows_the_true_similarity(words: int) -> None:
+    texts = [spelt([word + 10_000 * (word < cut) for word in range(words)]) for cut in range(0, words, words // 20)]
+    pairs = [(texts[0], other) for other in texts] + [(texts[0][: len(text) * 3 // 4], text) for text in texts]
+    off = estimates(pairs) - [jaccard(*pair) for pair in pairs]
+    assert np.abs(off).max() < 0.12  # a standard error of .04 at the most, and one sample for all pairs
+    assert np.abs(off.mean()) < 0.06
+
+
+def test_estimate_of_a_repetitive_text_counts_each_shingle_once() -> None:
+    assert estimates([("ab" * 10_000, "ab" * 40), ("buy now " * 200, "buy now " * 3)]).tolist() == [1.0, 1.0]
+
+
+def test_estimate_of_nulls_is_unknown_and_of_other_bytes_refused() -> None:
+    signatures = pc.struct_field(sketch(["good morning", None, "@a", "good evening", "good morning"]), "signature")
+    assert signatures.null_count == 2
+    found = estimate_jaccard(signatures, pa.concat_arrays([signatures.slice(4), signatures.slice(0, 4)]))
+    assert found[0] == 1.0
+    assert np.isnan(found[1:4]).all()
+    assert np.array_equal(estimate_jaccard(signatures.slice(3), signatures.slice(3)), [1.0, 1.0])
     with pytest.raises(ValueError, match="one length"):
-        estimate_jaccard(left, right.slice(1))
-    with pytest.raises(ValueError, match="one width"):
-        estimate_jaccard(left.slice(0, 2), pa.array([b"ab", b"abc"]))
+        estimate_jaccard(signatures, signatures.slice(1))
+    with pytest.raises(ValueError, match="got one of 2 bytes"):
+        estimate_jaccard(pa.array([b"ab"]), pa.array([b"abcd"]))
 
 
 @pytest.mark.parametrize(
@@ -217,4 +308,6 @@ def test_wrong_settings_are_refused(section: dict[str, Any], message: str) -> No
 
 def test_other_settings_give_other_widths() -> None:
     [row] = sketch(["good morning to you"], bands=5, rows=3, shingle_chars=2).to_pylist()
-    assert (len(row["bands"]), len(row["signature"])) == (5, 15)
+    assert (len(row["bands"]), len(row["signature"])) == (5, 1 + 3 * 18)  # a level and 18 shingles
+    [row] = sketch(["".join(map(chr, range(0x4E00, 0x6E00)))]).to_pylist()
+    assert len(row["signature"]) <= 1 + 3 * 280
