@@ -54,6 +54,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     _refuse_own_output(splits, out)
     schemas = tables.table_schemas(stages)
     with failures.explained(), claim(out, schemas, index := open_index(out, config.duplicates)) as staging:
+        tables.check_tables(out, schemas)
         identity = input_identity(splits)
         epoch = next_epoch(out, identity)
         spark = session.start(config.spark)

@@ -18,13 +18,15 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.transaction import AddAction
 
 from filters.stage import Stage
 from schemas import columns
+from schemas.errors import ConfigError
 from schemas.post import POST, QUARANTINE, TOMBSTONE
 from schemas.tokens import DOCUMENT
+from schemas.version import VERSION
 
 APP = "swarmfeed"
 REPEATING = (  # columns of few values: for those a dictionary pays, for all others it is built and thrown away
@@ -199,6 +201,28 @@ def commit_files(root: Path, table: str, files: Iterable[DataFile], commit: Comm
         list(PARTITIONS[table]) or None,
         commit_properties=properties,
     )
+
+
+def check_tables(root: Path, schemas: Mapping[str, pa.Schema]) -> None:
+    """Raise ConfigError when a table of the output folder has other columns than would be appended to it."""
+    for table, schema in schemas.items():
+        delta = open_table(root, table)
+        if delta is not None and _shape(delta.schema()) != _shape(Schema.from_arrow(schema)):
+            raise ConfigError(
+                f"--out {root}: the columns of its {table} table are not those that swarmfeed {VERSION} writes: "
+                "choose another folder"
+            )
+
+
+def _shape(schema: Schema) -> Any:
+    """Return the names and types of a schema as plain data, without what is said about them."""
+
+    def bare(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: bare(value) for key, value in part.items() if key not in ("metadata", "nullable")}
+        return [bare(one) for one in part] if isinstance(part, list) else part
+
+    return bare(json.loads(schema.to_json()))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def sort_keys(keys: Keys) -> Longs:
 
 @njit(cache=True, nogil=True)
 def _sort(keys: Keys, low: np.uint64, high: np.uint64, order: Longs) -> None:
-    stretches = max(1, len(keys) // 32)
+    stretches = max(2, len(keys) // 32)  # of one a key would have to be shifted by all its bits
     shift = np.uint64(0)  # so that the distance from the lowest key, shifted, is below the number of stretches
     while ((high - low) >> shift) >= np.uint64(stretches):
         shift += np.uint64(1)

@@ -39,7 +39,7 @@ def choose_owners(search: Search, links: Sequence[str], part: int) -> str:
     refs, owner_at = np.unique(owner, return_inverse=True)
     posts = records_of(map_rows(search.staged.files[part]), rows, search.staged.numbering.refs(part, rows))
     owners = search.records(refs)
-    holds = _holds(posts.take(pa.array(own_at)), owners.take(pa.array(owner_at)), what, search.config.threshold)
+    holds = _holds((posts, own_at), (owners, owner_at), what, search.config.threshold)
     first = np.select([what == BY_TEXT, what == BY_ROOT], [2, 1], 0)  # an id before an original before a text
     best = np.lexsort((ranks(owners)[owner_at], first, row, ~holds))[: holds.sum()]
     best = best[np.flatnonzero(np.r_[True, row[best][1:] != row[best][:-1]])] if len(best) else best
@@ -55,13 +55,23 @@ def address_of(originals: Longs, addresses: int) -> Longs:
     return np.asarray((mixed >> np.uint64(32)) % np.uint64(addresses)).astype(np.int64)
 
 
-def _holds(post: pa.Table, owner: pa.Table, what: Longs, threshold: float) -> Longs:
-    """Tell which links stand: one by text needs the estimate, and never joins two versions of one post."""
-    holds = np.ones(len(what), np.bool_)
-    by_text = np.flatnonzero(what == BY_TEXT)
-    pair = [side.column("signature").take(pa.array(by_text)).combine_chunks() for side in (post, owner)]
-    other_post = np.asarray(pc.not_equal(post.column("id"), owner.column("id")))
-    holds[by_text] = (estimate_jaccard(*pair) >= threshold) & other_post[by_text]
+def _holds(post: tuple[pa.Table, Longs], owner: tuple[pa.Table, Longs], what: Longs, threshold: float) -> Longs:
+    """Tell which links stand: one by text needs the estimate, and never joins two versions of one post.
+
+    `post` and `owner` are records and the row of each link there. Equal texts need no estimate.
+    """
+
+    def side(records: tuple[pa.Table, Longs], name: str, links: Longs) -> pa.Array:
+        return records[0].column(name).take(pa.array(records[1][links])).combine_chunks()
+
+    every, by_text = np.arange(len(what)), what == BY_TEXT
+    same_id, same_text = (
+        np.asarray(pc.equal(side(post, name, every), side(owner, name, every)).fill_null(False))
+        for name in ("id", "fingerprint")
+    )
+    holds: Longs = ~(by_text & same_id)
+    unsure = np.flatnonzero(by_text & ~same_id & ~same_text)
+    holds[unsure] = estimate_jaccard(*(side(one, "signature", unsure) for one in (post, owner))) >= threshold
     return holds
 
 
