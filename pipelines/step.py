@@ -1,8 +1,9 @@
 """One bounded step over posts: annotate, find duplicates, decide, write. A batch run is one; a stream is many.
 
-    stage      executors read their part, run the record stages over it, write a staged Parquet file
-    decide     executors compare keys and sketches, read by column from the staged files (pipelines.duplicates), then
-               take a staged part and what it duplicates, give the verdict, write tables and tokens
+    stage       executors read their part, run the record stages over it, stage the result as an Arrow file
+    duplicates  executors compare keys, then records, off the staged files and the index (pipelines.duplicates)
+    decide      executors take a staged part and what it duplicates, give the verdict, write tables and tokens
+    index       what later epochs must know is merged into what the index holds (pipelines.index)
 
 Nothing a step writes can be seen until its record is published (see pipelines.ledger).
 """
@@ -68,7 +69,7 @@ class Workshop:
 
 @dataclass
 class StepResult:
-    """What a step did, part by part, and how long each half took in seconds."""
+    """What a step did, part by part, and how long each part of it took in seconds."""
 
     epoch: int
     token_set: str
@@ -110,9 +111,8 @@ def _finish(result: StepResult, shop: Workshop) -> None:
     records = [part.records for part in result.decided if part.records is not None]
     learnt = Learnt(result.epoch, days, search.expiry, (*findings.entries, *records, *findings.copies))
     result.index = shop.index.plan(shop.run, learnt, shop.staging)
-    result.seconds |= {
-        "duplicates": compared - started, "decide": decided - compared, "index": time.monotonic() - decided
-    }  # fmt: skip
+    indexed = time.monotonic()
+    result.seconds |= {"duplicates": compared - started, "decide": decided - compared, "index": indexed - decided}
 
 
 def warm_up(shop: Workshop) -> None:

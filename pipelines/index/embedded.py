@@ -72,7 +72,7 @@ class EmbeddedIndex:
         self._folder = root / STATE / FOLDER
         try:
             self._manifest = Manifest.from_dict(json.loads((self._folder / MANIFEST).read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # what is wrong with the folder is found when it is claimed
             self._manifest = Manifest()
 
     @property

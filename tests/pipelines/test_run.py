@@ -22,6 +22,7 @@ from schemas.post import POST
 from schemas.reasons import Fault, Reason
 
 LINES = 6000
+COPIED = (Reason.EXACT_DUPLICATE, Reason.NEAR_DUPLICATE, Reason.REPOST)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,31 @@ def test_campaigns_collapse_to_their_first_post(curated: tuple[Path, dict[str, A
     assert copies > 100
     assert len({row["id"] for row in right}) >= 0.95 * copies
     assert len(right) >= 0.98 * len(rows)
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_policy_keeps_one_copy_some_or_none(spark: SparkSession, raw: Path, tmp_path: Path, keep: int) -> None:
+    verdict = {"keep_copies": keep, "max_campaign_posts": 6}
+    report = curate([raw], tmp_path, stages={"verdict": verdict})
+    rows = posts(tmp_path)
+    members: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["duplicates"]["kind"] in ("exact", "near", "repost"):
+            members.setdefault(row["duplicate_of"], []).append(row)
+    for copies in members.values():
+        assert sorted(row["duplicates"]["copy"] for row in copies) == list(range(2, len(copies) + 2))
+        assert {row["duplicates"]["cluster_size"] for row in copies} == {len(copies) + 1}
+        for row in copies:
+            reasons = row["verdict"]["reasons"]
+            assert any(reason in reasons for reason in COPIED) == (row["duplicates"]["copy"] > keep)
+            assert (Reason.CAMPAIGN in reasons) == (len(copies) + 1 > 6)
+    large = {original for original, copies in members.items() if len(copies) + 1 > 6}
+    alone = [row for row in rows if row["id"] in large and row["duplicates"]["kind"] is None]
+    assert alone
+    assert all(Reason.CAMPAIGN in row["verdict"]["reasons"] for row in alone)
+    kept = [row for copies in members.values() for row in copies if row["route"] == "kept"]
+    assert bool(kept) == (keep > 1)
+    assert sum(report["duplicates"].values()) == sum(row["duplicates"]["kind"] is not None for row in rows)
 
 
 def test_deleted_posts_are_not_kept_and_hold_no_text(curated: tuple[Path, dict[str, Any]], raw: Path) -> None:

@@ -212,6 +212,36 @@ def test_a_rebuilt_index_answers_like_the_one_that_was_lost(
     assert any(duplicate and '"near"' in said for _, _, duplicate, said, _ in answers(tmp_path / "kept"))
 
 
+def test_a_crash_between_the_tables_and_the_index_is_finished_by_the_next_run(
+    spark: SparkSession, keeper: Callable[..., DuplicatesConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.index import embedded, redis_server
+
+    pieces = []
+    for number in range(3):
+        pieces.append(tmp_path / f"{number}.jsonl")
+        write(Simulation(posts=300, seed=4, rate=0.01), pieces[-1])  # the same posts, delivered again and again
+        pieces[-1].write_bytes(pieces[-1].read_bytes() + b"\n" * number)
+
+    def dies(*_: Any) -> None:
+        raise Crash
+
+    where = keeper().index
+    for out, crash in ((tmp_path / "calm", False), (tmp_path / "crashed", True)):
+        curate([pieces[0]], out, duplicates={"index": where})
+        if crash:
+            with monkeypatch.context() as patched:
+                patched.setattr(embedded.EmbeddedIndex, "apply", dies)
+                patched.setattr(redis_server.RedisIndex, "apply", dies)
+                with pytest.raises(Crash):
+                    curate([pieces[1]], out, duplicates={"index": where})
+        else:
+            curate([pieces[1]], out, duplicates={"index": where})
+        curate([pieces[2]], out, duplicates={"index": where})
+    assert answers(tmp_path / "crashed") == answers(tmp_path / "calm")
+    assert open_index(tmp_path / "crashed", keeper()).epoch == 2
+
+
 KILLED = """
 import json, sys
 from pathlib import Path
