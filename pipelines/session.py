@@ -138,6 +138,7 @@ def _settings(config: SparkConfig) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.parquet.compression.codec": "snappy",
         "spark.python.worker.faulthandler.enabled": "true",
+        "spark.python.unix.domain.socket.enabled": "true",  # a task over TCP waits 40 ms for a delayed acknowledgement
     }
     if kernel_cache.IN_ZIP:
         settings["spark.executorEnv.NUMBA_CACHE_LOCATOR_CLASSES"] = kernel_cache.LOCATORS
