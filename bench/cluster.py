@@ -301,8 +301,8 @@ def compare(asked: argparse.Namespace) -> list[record.Target]:
     warm, _ = prepare.input_folder(files, WARM_ROWS, PARTS, place.work / "warm")
     posts, rows = prepare.input_folder(files, asked.rows, PARTS, place.work / "posts")
     say(f"warming up on {WARM_ROWS:,} posts: kernels are compiled on the first run")
-    startup = {"local[1]": run_locally(warm, place)["cpu_seconds"]}
-    startup[f"{WORKERS[-1]} workers"] = run_on_cluster(warm, WORKERS[-1], place)["cpu_seconds"]
+    run_locally(warm, place)
+    run_on_cluster(warm, WORKERS[-1], place)
     runs: list[list[Line]] = []
     for attempt in range(asked.repeats):
         say(f"round {attempt + 1} of {asked.repeats}, {rows:,} posts")
@@ -310,7 +310,7 @@ def compare(asked: argparse.Namespace) -> list[record.Target]:
         runs.append([side.checked(line, rows) for line in lines])
     differing = differences([line for lines in runs for line in lines])
     middle = [side.middle(lines) for lines in zip(*runs, strict=True)]
-    _tell(middle, differing, {"machine": machine, "rows": rows, "warm": startup}, asked)
+    _tell(middle, differing, machine, asked)
     if differing:
         raise BenchError("the results are not the same: " + "; ".join(differing))
     return []
@@ -325,20 +325,21 @@ def _prepare(asked: argparse.Namespace) -> Place:
     return Place(work, work / "swarmfeed.zip", cores)
 
 
-def _tell(lines: Sequence[Line], differing: Sequence[str], made: Mapping[str, Any], asked: argparse.Namespace) -> None:
+def _tell(
+    lines: Sequence[Line], differing: Sequence[str], machine: Mapping[str, Any], asked: argparse.Namespace
+) -> None:
     """Print the runs and how they scale, and write the result file."""
     scaled = scaling(lines)
     record.show(lines, scaled, title=f"swarmfeed on one core, on clusters of {' and '.join(map(str, WORKERS))} workers")
     console = Console()
     console.print(f"results: {'the same' if not differing else '; '.join(differing)}")
     result = {
-        "hardware": made["machine"],
+        "hardware": machine,
         "versions": record.versions(),
-        "config": {"rows": made["rows"], "cores": asked.cores, "repeats": asked.repeats, "parts": PARTS},
+        "config": {"rows": lines[0]["posts"], "cores": asked.cores, "repeats": asked.repeats, "parts": PARTS},
         "same": not differing,
         "differences": list(differing),
         "scaling": scaled,
-        f"cpu_seconds_over_{WARM_ROWS}_posts": made["warm"],
         "runs": list(lines),
     }
     say(f"written to {record.write(result, 'cluster', asked.out).name}")

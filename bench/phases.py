@@ -44,6 +44,8 @@ from pipelines.duplicates.keys import Keys
 from pipelines.duplicates.owners import find_owners
 from pipelines.exchange import in_this_process, map_rows, read_box
 from pipelines.index import Learnt, open_index
+from pipelines.index.compaction import merge
+from pipelines.index.embedded import FAN_OUT
 from pipelines.sources import plan_splits, read_split
 from pipelines.staging import StagedPart, Workplan, stage_part
 from pipelines.step import StepResult, Workshop, lay_out_search
@@ -208,6 +210,17 @@ def look_up() -> dict[str, float]:
     return found
 
 
+def compaction(learnt: Learnt, folder: Path) -> dict[str, float]:
+    """Return the CPU microseconds that a row costs when runs of an index are merged, by kind."""
+    found = {}
+    for kind in ("entries", "records"):
+        files = [file for file in learnt.files if file.kind == kind and file.rows] * FAN_OUT
+        began = time.process_time()
+        merge(in_this_process, files, learnt.expiry, str(folder))
+        found[kind] = (time.process_time() - began) / sum(file.rows for file in files) * 1e6
+    return found
+
+
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
 
@@ -286,36 +299,34 @@ def measure_all(asked: argparse.Namespace) -> list[Target]:
         return sorted(prepare.input_folder(files, rows, 1, work / f"first-{rows}")[0].iterdir())
 
     take_step(first(WARM_ROWS), Config(), work / "warm")
-    say(f"every phase over {asked.rows:,} posts")
-    posts = first(asked.rows)
+    found, cost = measure_step(first(asked.rows), asked.repeats, work)
+    found["look_up_nanoseconds"] = look_up()
+    found["redis"] = [
+        {"settings": name, **redis_bytes(first(rows), options, work)}
+        for rows in asked.redis_rows
+        for name, options in PACKED.items()
+    ]
+    show(found)
+    config = {"rows": cost.posts, "posts_held": cost.held, "repeats": asked.repeats}
+    config["split_rows"] = Config().input.split_rows
+    result = {"hardware": machine, "versions": record.versions(), "config": config, **found}
+    say(f"written to {record.write(result, 'phases', asked.out).name}")
+    return []
+
+
+def measure_step(posts: Sequence[Path], repeats: int, work: Path) -> tuple[dict[str, Any], Cost]:
+    """Take a step several times; return what the cheapest cost (what disturbs only makes it dearer), and the peak."""
+    say("every phase, one after the other")
     _forget_peak()
-    costs = [take_step(posts, Config(), work / "step")[0] for _ in range(asked.repeats)]
-    cost = min(costs, key=lambda one: sum(one.cpu_seconds.values()))  # of what disturbs only makes it slower
+    steps = [take_step(posts, Config(), work / "step") for _ in range(repeats)]
     peak = held_bytes(os.getpid())[1]
+    cost = min((one for one, _, _ in steps), key=lambda one: sum(one.cpu_seconds.values()))
     found = {
         "per_million": cost.per_million(),
         "peak_bytes_of_the_process": peak,
-        "look_up_nanoseconds": look_up(),
-        "redis": [
-            {"settings": name, **redis_bytes(first(rows), options, work)}
-            for rows in asked.redis_rows
-            for name, options in PACKED.items()
-        ],
+        "compaction_microseconds_a_row": compaction(steps[-1][1], work / "merged"),
     }
-    show(found)
-    result = {
-        "hardware": machine,
-        "versions": record.versions(),
-        "config": {
-            "rows": cost.posts,
-            "posts_held": cost.held,
-            "repeats": asked.repeats,
-            "split_rows": Config().input.split_rows,
-        },
-        **found,
-    }
-    say(f"written to {record.write(result, 'phases', asked.out).name}")
-    return []
+    return found, cost
 
 
 def _forget_peak() -> None:
@@ -334,6 +345,8 @@ def show(found: Mapping[str, Any]) -> None:
     console = Console(width=None if Console().is_terminal else 110)
     console.print(table)
     console.print(f"peak of the process: {found['peak_bytes_of_the_process'] / (1 << 20):,.0f} MiB")
+    for name, value in found["compaction_microseconds_a_row"].items():
+        console.print(f"{name} merged: {value:.2f} microseconds a row")
     for name, value in found["look_up_nanoseconds"].items():
         console.print(f"a key looked up in a history {name}: {value:.0f} ns")
     for line in found["redis"]:
