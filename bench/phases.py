@@ -39,7 +39,7 @@ from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
 from pipelines.duplicates import Findings, Search
 from pipelines.duplicates.choice import choose_owners
 from pipelines.duplicates.clusters import count_clusters
-from pipelines.duplicates.history import RunFile
+from pipelines.duplicates.history import RunFile, write_run
 from pipelines.duplicates.keys import Keys
 from pipelines.duplicates.owners import find_owners
 from pipelines.exchange import in_this_process, map_rows, read_box
@@ -61,6 +61,7 @@ REDIS_KEYS = 200_000  # looked up
 PACKED = {"default": (), "unpacked": ("--hash-max-listpack-entries", "4")}  # as hashes that have outgrown packing
 LOOKED_UP = 1 << 20
 HISTORY_TIMES = (1, 8, 64)
+LOOK_UPS = 5  # the fastest counts
 READY_SECONDS = 20.0
 T = TypeVar("T")
 
@@ -204,17 +205,25 @@ def look_up() -> dict[str, float]:
         held = np.cumsum(chance.integers(1, 2 * gaps, LOOKED_UP * times, dtype=np.uint64))
         wanted = np.sort(chance.integers(0, held[-1], LOOKED_UP, dtype=np.uint64))
         find_sorted(wanted[:10], held[:10])  # compiled
-        began = time.process_time()
-        find_sorted(wanted, held)
-        found[f"{times} times as long"] = (time.process_time() - began) / LOOKED_UP * 1e9
+        seconds = []
+        for _ in range(LOOK_UPS):
+            began = time.process_time()
+            find_sorted(wanted, held)
+            seconds.append(time.process_time() - began)
+        found[f"{times} times as long"] = min(seconds) / LOOKED_UP * 1e9
     return found
 
 
 def compaction(learnt: Learnt, folder: Path) -> dict[str, float]:
-    """Return the CPU microseconds that a row costs when runs of an index are merged, by kind."""
+    """Return the CPU microseconds that a row costs when runs of an index are merged, by kind.
+
+    The runs are the learnt files dealt out row by row, so their keys lie among each other as those of epochs do.
+    """
     found = {}
     for kind in ("entries", "records"):
-        files = [file for file in learnt.files if file.kind == kind and file.rows] * FAN_OUT
+        learnt_rows = [map_rows(file.path) for file in learnt.files if file.kind == kind and file.rows]
+        dealt = [rows.take(np.arange(run, rows.num_rows, FAN_OUT)) for rows in learnt_rows for run in range(FAN_OUT)]
+        files = [write_run(str(folder), kind, rows.combine_chunks()) for rows in dealt]
         began = time.process_time()
         merge(in_this_process, files, learnt.expiry, str(folder))
         found[kind] = (time.process_time() - began) / sum(file.rows for file in files) * 1e6
