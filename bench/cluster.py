@@ -118,6 +118,12 @@ def differences(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def require_none(differing: Sequence[str]) -> None:
+    """Raise BenchError when results differ, which ends the command with 1."""
+    if differing:
+        raise BenchError("the results are not the same: " + "; ".join(differing))
+
+
 def scaling(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return how many times as fast the most workers are as the fewest, and the share of the ideal that this is."""
     clusters = sorted((line for line in lines if line.get("workers")), key=lambda line: line["workers"])
@@ -311,8 +317,7 @@ def compare(asked: argparse.Namespace) -> list[record.Target]:
     differing = differences([line for lines in runs for line in lines])
     middle = [side.middle(lines) for lines in zip(*runs, strict=True)]
     _tell(middle, differing, machine, asked)
-    if differing:
-        raise BenchError("the results are not the same: " + "; ".join(differing))
+    require_none(differing)
     return []
 
 

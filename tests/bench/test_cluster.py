@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bench import cluster
+from bench import cluster, side
 from bench.measure import process_table
+from bench.record import Target
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -73,6 +74,21 @@ def test_a_part_that_one_run_lacks_is_a_difference() -> None:
     found = result(ROWS, TOKENS)
     lines = [line("local", found), line("cluster", {**found, "report": "x"})]
     assert cluster.differences(lines) == ["cluster and local differ in report"]
+
+
+def test_a_difference_ends_the_command_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line("local", result(ROWS, TOKENS)), line("cluster", result(ROWS, TOKENS[:1]))]
+
+    def compare() -> list[Target]:
+        cluster.require_none(cluster.differences(lines))
+        return []
+
+    with pytest.raises(SystemExit) as stopped:
+        side.finish(compare)
+    assert stopped.value.code == 1
+    assert "cluster and local differ in tokens" in capsys.readouterr().err
+    lines.pop()
+    side.finish(compare)
 
 
 def test_scaling_compares_clusters_and_leaves_the_local_run_out() -> None:
