@@ -29,6 +29,7 @@ format: .venv/installed
 
 # Every comparison, one after the other on an otherwise idle machine; all run, then it fails when one did or missed.
 bench: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	@missed=; for call in $(BENCH); do \
 	    echo "python -m bench.$$call"; \
 	    $(BIN)/python -m bench.$$call || missed="$$missed, $$call"; \
