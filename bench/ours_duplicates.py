@@ -22,11 +22,11 @@ from filters.stage import configure
 from filters.verdict import Verdict
 from pipelines import session
 from pipelines.duplicates import Search, find_duplicates
-from pipelines.exchange import map_rows, read_box
+from pipelines.exchange import in_this_process, map_rows, read_box
 from pipelines.index import open_index
 from pipelines.run import intake
 from pipelines.sources import plan_splits
-from pipelines.step import StepResult, Workshop, lay_out_search, stage_posts, warm_up
+from pipelines.step import StepResult, Workshop, lay_out_search, rehearse_search, stage_posts
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config, SparkConfig
 
@@ -43,13 +43,21 @@ def search(spark: SparkSession, files: Sequence[str], config: Config, folder: Pa
     result.staged = stage_posts(intake(spark, plan_splits(files, config.input), config), shop)
     layout = lay_out_search(result, shop, spark.sparkContext.defaultParallelism)
     found = find_duplicates(shop.run, layout)
-    written = shop.run(len(layout.staged.files), lambda part: _write(layout, found.decisions, part, folder))
+    written = shop.run(len(layout.staged.files), lambda part: _write(layout, found.decisions, part, folder), even=True)
     return sum(part.posts + part.quarantined for part in result.staged), sum(written)
 
 
 def prepare(spark: SparkSession, config: Config, folder: Path) -> None:
-    """Start the workers and let them load what the stages need, as a run does before its clock starts."""
-    warm_up(_shop(spark, config, folder))
+    """Start the workers and let them load what the search needs, as a run does before its clock starts."""
+    shop = _shop(spark, config, folder)
+    stages = shop.stages
+
+    def rehearse(worker: int) -> None:
+        place = folder / f"rehearsal-{worker}"
+        place.mkdir()
+        find_duplicates(in_this_process, rehearse_search(stages, config, str(place)))
+
+    shop.run(spark.sparkContext.defaultParallelism, rehearse)
 
 
 def _shop(spark: SparkSession, config: Config, folder: Path) -> Workshop:

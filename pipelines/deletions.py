@@ -32,7 +32,7 @@ def find_deleted(run: Run, search: Search, tombstones: Sequence[str]) -> tuple[s
         return write_names(search, task) if task < parts else write_events(search, tombstones[task - parts])
 
     names = run(parts + len(tombstones), write)
-    return tuple(run(search.addresses, lambda address: find_gone(search, names, address)))
+    return tuple(run(search.addresses, lambda address: find_gone(search, names, address), even=True))
 
 
 def write_names(search: Search, part: int) -> str:

@@ -30,27 +30,32 @@ ANSWER = "task long, said binary"
 class Run(Protocol):
     """Does tasks 0 to `count` - 1, somewhere and in any order, and returns what each says of its work, in order."""
 
-    def __call__(self, count: int, work: Callable[[int], T]) -> list[T]:
-        """Do the work."""
+    def __call__(self, count: int, work: Callable[[int], T], even: bool = False) -> list[T]:
+        """Do the work; `even` tasks are of about one size, so that they can be shared out beforehand."""
         ...
 
 
 def on_executors(spark: SparkSession) -> Run:
-    """Let Spark's executors do the tasks."""
+    """Let Spark's executors do the tasks: one Spark task each, or one a core where they are even.
 
-    def run(count: int, work: Callable[[int], T]) -> list[T]:
+    A Spark task costs some 40 ms to hand out, which is more than many of ours take.
+    """
+    cores = spark.sparkContext.defaultParallelism
+
+    def run(count: int, work: Callable[[int], T], even: bool = False) -> list[T]:
         def answers(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for task in batch.column(0).to_pylist():
                     yield answer(task, work(task))
             settle()
 
-        return collect(spark.range(0, count, 1, count).mapInArrow(answers, ANSWER)) if count else []
+        slices = min(count, cores) if even else count
+        return collect(spark.range(0, count, 1, slices).mapInArrow(answers, ANSWER)) if count else []
 
     return run
 
 
-def in_this_process(count: int, work: Callable[[int], T]) -> list[T]:
+def in_this_process(count: int, work: Callable[[int], T], even: bool = False) -> list[T]:
     """Do the tasks here, one after the other: what a test or a small machine needs no Spark for."""
     return [work(task) for task in range(count)]
 

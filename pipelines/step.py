@@ -10,10 +10,12 @@ Nothing a step writes can be seen until its record is published (see pipelines.l
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from filters.stage import Stage, annotate
+from filters.stage import Stage
 from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
 from pipelines.deletions import find_deleted
 from pipelines.duplicates import Expiry, Search, addresses_for, find_duplicates
+from pipelines.duplicates.history import NoHistory
 from pipelines.duplicates.records import Numbering, StagedRecords
-from pipelines.exchange import ANSWER, Run, answer, collect, on_executors, read_box, settle
+from pipelines.exchange import ANSWER, Run, answer, collect, in_this_process, on_executors, read_box
 from pipelines.index import STAGED, Index, Learnt
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
@@ -34,7 +37,7 @@ from pipelines.tables import table_files
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.config import Config
 from schemas.errors import RunError
-from schemas.post import POST
+from schemas.post import POST, QUARANTINE, TOMBSTONE
 
 SAMPLE = "@you Caf&#233; &amp; cake: call +44 20 7946 0018 or mail a@b.example, see https://x.example #now"
 
@@ -120,17 +123,35 @@ def warm_up(shop: Workshop) -> None:
 
     It is part of starting up: the clock of a run begins when its workers are ready.
     """
-    stages, tokenizer = shop.stages[:-1], shop.tokenizer
-    sample = pa.RecordBatch.from_pylist([{"id": "0", "text": SAMPLE}], schema=POST)
+    rehearsal = partial(rehearse, shop.stages, shop.tokenizer, shop.config)
+    shop.run(shop.spark.sparkContext.defaultParallelism, lambda _: rehearsal())
 
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        annotate(sample, stages)
-        tokenizer.encode(pa.array([SAMPLE]))
-        settle()
-        yield from batches
 
-    cores = shop.spark.sparkContext.defaultParallelism
-    shop.spark.range(0, cores, 1, cores).mapInArrow(work, "id long").collect()
+def rehearse(stages: tuple[Stage, ...], tokenizer: Tokenizer, config: Config) -> None:
+    """Take a few posts through a whole step, here and for nothing: what it loads is loaded then."""
+    with tempfile.TemporaryDirectory(prefix="swarmfeed-") as folder:
+        search = rehearse_search(stages, config, folder)
+        said = read_box(find_duplicates(in_this_process, search).decisions, 0)
+        plan = DecisionPlan(stages, tokenizer, folder, folder, config.tokens.shard_tokens, search)
+        decide_part(0, 0, said, plan)
+
+
+def rehearse_search(stages: tuple[Stage, ...], config: Config, folder: str) -> Search:
+    """Stage a few posts, copies of each other, in a folder and lay out the search over them."""
+    rows = [{"id": str(at), "text": text} for at, text in enumerate([SAMPLE, SAMPLE, SAMPLE + " again"])]
+    nothing = [pa.RecordBatch.from_pylist([], schema=schema) for schema in (TOMBSTONE, QUARANTINE)]
+    records = Records(pa.RecordBatch.from_pylist(rows, schema=POST), *nothing)
+    staged = stage_part(0, "", [records], Workplan(stages[:-1], folder))
+    return Search(
+        staged=StagedRecords((staged.file,), Numbering.of([0], [staged.posts])),
+        keys=(staged.keys,),
+        history=NoHistory(),
+        config=config.duplicates,
+        expiry=Expiry.of(staged.days, config.duplicates.horizon_days),
+        addresses=1,
+        folder=folder,
+        index_folder=folder,
+    )
 
 
 def stage_posts(intake: Intake, shop: Workshop) -> list[StagedPart]:

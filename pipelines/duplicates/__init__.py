@@ -42,10 +42,10 @@ class Findings:
 
 def find_duplicates(run: Run, search: Search) -> Findings:
     """Say of every post of the parts what it duplicates. Nothing is said of a post that stands alone."""
-    owners = run(search.addresses, partial(find_owners, search))
+    owners = run(search.addresses, partial(find_owners, search), even=True)
     links = [found.links for found in owners]
-    members = run(len(search.staged.files), partial(choose_owners, search, links))
-    counted = run(search.addresses, partial(count_clusters, search, members))
+    members = run(len(search.staged.files), partial(choose_owners, search, links), even=True)
+    counted = run(search.addresses, partial(count_clusters, search, members), even=True)
     return Findings(
         decisions=tuple(one.decisions for one in counted),
         entries=tuple(found.entries for found in owners),
