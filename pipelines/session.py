@@ -27,7 +27,10 @@ LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 EVERY_START = b"Using incubator modules: jdk.incubator.vector"  # Spark asks for that module, Java always says so
 MASTER = re.compile(r"local|local\[(\d+|\*)(,\d+)?\]|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://.+")
 MEMORY = re.compile(r"\d+[kmgt]b?", re.IGNORECASE)
-JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules and waits: it should start fast
+QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules and waits: it should start fast
+JAVA_OPTIONS = (  # and need not verify, class by class, the jars it came with
+    f"{QUICK_START} -XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
 JAVA_HINT = "install a JDK 17 or newer (Debian: apt-get install openjdk-17-jdk-headless) or set JAVA_HOME"
 
 
@@ -90,6 +93,7 @@ def _gateway(conf: SparkConf) -> JavaGateway:
 
     Raises SetupError with what it said when it does not start.
     """
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", QUICK_START)  # of the JVM that puts the command line together
     reader, writer = os.pipe()
     said: list[str] = []
     started = threading.Event()
