@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from filters.stage import Stage
 from pipelines.duplicates import Search
-from pipelines.duplicates.history import RunFile, write_run
-from pipelines.duplicates.records import DAY_MICROS, micros_of, records_of
+from pipelines.duplicates.history import RunFile
+from pipelines.duplicates.memory import write_records
 from pipelines.exchange import map_rows
 from pipelines.staging import add_counts
 from pipelines.tables import DataFile, DataFileWriter, posts_schema
@@ -59,8 +59,7 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
     `part` is its number, `box` its place among the parts with posts. `decisions` has the columns of
     duplicates.DECISION for the rows of which there is something to say.
     """
-    staged = map_rows(plan.search.staged.files[box])
-    posts = _with_duplicates(staged, decisions)
+    posts = _with_duplicates(map_rows(plan.search.staged.files[box]), decisions)
     posts = posts.sort_by([("created_at", "ascending"), ("id", "ascending")])
     root = Path(plan.staging)
     schema = posts_schema(plan.stages)
@@ -86,14 +85,8 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
         )
     written = [writer.finish() for writer in (*writers.values(), documents)]
     summary.files = [file for file in written if file is not None]
-    summary.records = _remember(box, staged, plan.search)
+    summary.records = write_records(plan.search, box)
     return summary
-
-
-def _remember(box: int, staged: pa.Table, search: Search) -> RunFile:
-    """Write the records of the posts that the index holds on to."""
-    rows = np.flatnonzero(search.expiry.holds(micros_of(staged) // DAY_MICROS))
-    return write_run(search.index_folder, "records", records_of(staged, rows, search.staged.numbering.refs(box, rows)))
 
 
 def _with_duplicates(posts: pa.Table, decisions: pa.Table) -> pa.Table:

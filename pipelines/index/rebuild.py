@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 from pipelines.duplicates.clusters import REDELIVERED
 from pipelines.duplicates.history import COPIES, NoHistory, RunFile, add_up, write_run
 from pipelines.duplicates.keys import write_keys
+from pipelines.duplicates.memory import write_records
 from pipelines.duplicates.owners import find_owners
 from pipelines.duplicates.records import (
     DAY_MICROS,
     NO_DAY,
-    Longs,
     Numbering,
     StagedRecords,
     epoch_of,
@@ -143,13 +143,6 @@ def _learn(run: Run, search: Search) -> tuple[RunFile, ...]:
     names = run(parts, partial(write_names, search))
     copies = run(search.addresses, partial(find_copies, search, names))
     return (*entries, *records, *copies)
-
-
-def write_records(search: Search, part: int) -> RunFile:
-    """Write the records of the posts of a part that the index holds on to."""
-    posts = map_rows(search.staged.files[part])
-    rows: Longs = np.flatnonzero(search.expiry.holds(micros_of(posts) // DAY_MICROS))
-    return write_run(search.index_folder, "records", records_of(posts, rows, search.staged.numbering.refs(part, rows)))
 
 
 def write_names(search: Search, part: int) -> str:

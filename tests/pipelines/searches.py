@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from filters.sketch import Sketch
 from pipelines.duplicates import Expiry, Search, find_duplicates
-from pipelines.duplicates.history import NoHistory, RunFile, write_run
+from pipelines.duplicates.history import NoHistory
 from pipelines.duplicates.keys import write_keys
-from pipelines.duplicates.records import DAY_MICROS, Longs, Numbering, StagedRecords, micros_of, records_of
+from pipelines.duplicates.memory import write_records
+from pipelines.duplicates.records import DAY_MICROS, Numbering, StagedRecords, micros_of
 from pipelines.exchange import in_this_process, map_rows, read_box, write_rows
 from pipelines.index import STAGED, Index, Learnt, open_index
 from schemas import columns
@@ -92,7 +93,7 @@ class Curation:
             bare.staged, bare.keys, self.index.history(), self.config, expiry, addresses, bare.folder, bare.index_folder
         )
         found = find_duplicates(in_this_process, search)
-        records = [_remember(search, part) for part in range(len(parts))]
+        records = [write_records(search, part) for part in range(len(parts))]
         held = {day: posts for day, posts in days.items() if expiry.holds(np.array(day))}
         return search, (
             found.decisions,
@@ -114,12 +115,6 @@ class Curation:
             assert len(set(linked)) == len(linked)
             parts.append({row["row"]: row for row in rows})
         return parts
-
-
-def _remember(search: Search, part: int) -> RunFile:
-    posts = map_rows(search.staged.files[part])
-    rows: Longs = np.flatnonzero(search.expiry.holds(micros_of(posts) // DAY_MICROS))
-    return write_run(search.index_folder, "records", records_of(posts, rows, search.staged.numbering.refs(part, rows)))
 
 
 def _said(post: Post, row: dict[str, Any] | None) -> Said:
