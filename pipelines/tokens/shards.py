@@ -36,7 +36,7 @@ _FIRST, _LAST = ((time.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for time in
 
 
 class ShardSummary(BaseModel):
-    """What the driver must know of a shard: small, and JSON on its way through Spark."""
+    """What the driver must know of a shard."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,15 +44,6 @@ class ShardSummary(BaseModel):
     languages: dict[str, int]  # tokens by language
     first_created_at: datetime | None
     last_created_at: datetime | None
-
-    def to_json(self) -> str:
-        """Return the summary as JSON."""
-        return self.model_dump_json()
-
-    @classmethod
-    def from_json(cls, text: str) -> ShardSummary:
-        """Read a summary written by `to_json`."""
-        return cls.model_validate_json(text)
 
 
 def rows_with_tokens(
