@@ -18,7 +18,7 @@ from filters.stage import configure
 from pipelines import failures, report, session, summary, tables
 from pipelines.index import open_index
 from pipelines.index.rebuild import catch_up
-from pipelines.ledger import EpochRecord, claim, publish
+from pipelines.ledger import Change, claim, publish
 from pipelines.progress import Watch
 from pipelines.sources import Split, plan_splits, read_split
 from pipelines.step import Intake, Part, StepResult, Workshop, step, warm_up
@@ -79,9 +79,9 @@ def _refuse_own_output(splits: Sequence[Split], out: Path) -> None:
             raise ConfigError(f"--out {out}: {split.path} lies inside it; a run must not read what it writes")
 
 
-def _record(result: StepResult, totals: dict[str, Any], identity: str) -> EpochRecord:
-    return EpochRecord(
-        epoch=result.epoch,
+def _record(result: StepResult, totals: dict[str, Any], identity: str) -> Change:
+    return Change(
+        transactions={tables.EPOCHS: result.epoch},
         at=datetime.now(UTC),
         metadata={
             "swarmfeed.epoch": str(result.epoch),
