@@ -104,8 +104,8 @@ class Config(_Section):
     def hash(self, contents: Mapping[str, str] | None = None) -> str:
         """Return 16 hex digits of the sha256 of everything that can change a result.
 
-        How work is cut up, who keeps the index and when a folder is tidied cannot. `contents` tells by stage the sha256 of the files that its
-        settings name: another content is another config.
+        How work is cut up, who keeps the index and when a folder is tidied cannot. `contents` tells by stage the
+        sha256 of the files that its settings name: another content is another config.
         """
         cut: dict[str, bool | set[str]] = {
             "spark": True,
