@@ -2,7 +2,7 @@
 
 python -m bench.produce FILE --broker HOST:PORT --topic NAME --skip 20000 600x6000 5x0 5x120000
 
-Each word is a stretch of SECONDSxRATE. A message carries the time at which it was handed over, as its own timestamp. The
+Each word is a stretch of SECONDSxRATE. A message carries, as its timestamp, when it was handed over. The
 end of the file ends it. Prints one JSON line: how many lines were sent, and how many of them the broker did not take.
 """
 
@@ -112,7 +112,7 @@ def start(file: Path, broker: str, topic: str, skip: int, stretches: Sequence[St
 
 
 def finish(sender: subprocess.Popen[bytes]) -> int:
-    """Wait for a process that sends and return how many lines it sent. Raises BenchError when not all of them arrived."""
+    """Wait for a process that sends and return how many lines it sent. Raises BenchError when some did not arrive."""
     out = sender.communicate()[0]
     if sender.returncode:
         raise BenchError(f"the producer ended with status {sender.returncode}")

@@ -159,7 +159,7 @@ class Watch:
         self._ticks: dict[str, dict[tuple[int, int], int]] = {}
 
     def look(self, roots: Mapping[str, int]) -> dict[str, int]:
-        """Take a sample of the trees below some processes; return the bytes of each, pages that are shared in shares."""
+        """Take a sample of the trees below some processes; return the bytes of each, as `proportional_bytes`."""
         table = measure.process_table()
         sample = {}
         for name, root in roots.items():
