@@ -87,7 +87,7 @@ def panel(snapshot: Snapshot) -> Panel:
     advice = [Text.assemble((f"{one.alarm}: ", STYLES[one.status]), WHAT_TO_DO[one.alarm]) for one in alarms]
     state = "stopping after this epoch" if snapshot.stopping else worst.value
     title = Text.assemble("swarmfeed stream: ", (state, STYLES[worst]))
-    return Panel(Group(rows, *advice), title=title, title_align="left", width=PANEL_WIDTH, border_style="dim")
+    return Panel(Group(rows, *advice), title=title, title_align="left", width=PANEL_WIDTH, border_style="bright_black")
 
 
 def _rows(snapshot: Snapshot) -> Sequence[Sequence[str | Text]]:
