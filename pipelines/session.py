@@ -159,5 +159,7 @@ def _own(config: SparkConfig) -> dict[str, str]:
         "spark.driver.memory": config.driver_memory,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.jars": ",".join(config.jars),
+        "spark.jars.packages": ",".join(config.packages),
         "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile={LOG_SETTINGS}",
     } | (local if config.master.startswith("local") else {})

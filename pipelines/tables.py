@@ -1,6 +1,7 @@
 """The Delta tables of an output folder: executors write Parquet files, the driver commits them.
 
-A commit carries its epoch as the application transaction, so that committing an epoch twice adds nothing twice.
+A commit carries its epoch as the application transaction, so that committing an epoch twice adds nothing twice. What
+forgets, replaces or compacts counts its changes as transactions of another application.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from filters.stage import Stage
 from schemas import columns
@@ -28,7 +29,8 @@ from schemas.post import POST, QUARANTINE, TOMBSTONE
 from schemas.tokens import DOCUMENT
 from schemas.version import VERSION
 
-APP = "swarmfeed"
+EPOCHS = "swarmfeed"  # the application whose transactions are epochs
+UPKEEP = "swarmfeed.upkeep"  # and the one that rewrites what they left
 REPEATING = (  # columns of few values: for those a dictionary pays, for all others it is built and thrown away
     "author_id",
     "lang_hint",
@@ -175,32 +177,47 @@ def _stat(value: Any, *, up: bool) -> Any:
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
-def commit_files(root: Path, table: str, files: Iterable[DataFile], commit: Commit) -> None:
-    """Append the files to the table as one version, unless this epoch is already in it."""
-    folder = root / table
+@dataclass(frozen=True)
+class Commit:
+    """What a table's log says of a commit: its number for each application, when, what else, whether rows change."""
+
+    transactions: Mapping[str, int]
+    at: datetime
+    metadata: Mapping[str, str]
+    data_change: bool = True
+
+
+def commit_files(
+    root: Path, table: str, schema: pa.Schema, files: tuple[Iterable[DataFile], Iterable[DataFile]], commit: Commit
+) -> None:
+    """Add files to a table, take others away, as one version; do nothing when the table has the transactions already.
+
+    `files` are those that come and those that go. The table is made, with `schema`, where it does not exist.
+    """
     delta = open_table(root, table)
     if delta is None:
         partitions = list(PARTITIONS[table])
-        delta = DeltaTable.create(folder, commit.schemas[table], mode="ignore", partition_by=partitions or None)
-    done = delta.transaction_version(APP)
-    if done is not None and done >= commit.epoch:
+        delta = DeltaTable.create(root / table, schema, mode="ignore", partition_by=partitions or None)
+    if all(_at_least(delta.transaction_version(app), number) for app, number in commit.transactions.items()):
         return
+    added, removed = files
+    millis = int(commit.at.timestamp() * 1000)
     actions = [
-        AddAction(file.path, file.bytes, file.partition, int(commit.at.timestamp() * 1000), True, file.stats)
-        for file in files
+        *(AddAction(one.path, one.bytes, one.partition, millis, commit.data_change, one.stats) for one in added),
+        *(RemoveAction(one.path, commit.data_change, millis, one.bytes, one.partition) for one in removed),
     ]
-    if not actions and table != "posts":
+    if not actions and table != "posts":  # an epoch can be found in posts, whatever it held
         return
     properties = CommitProperties(
-        custom_metadata=dict(commit.metadata), app_transactions=[Transaction(APP, commit.epoch)]
+        custom_metadata=dict(commit.metadata),
+        app_transactions=[Transaction(app, number) for app, number in commit.transactions.items()],
     )
-    delta.create_write_transaction(
-        actions,
-        "append",
-        delta.schema(),
-        list(PARTITIONS[table]) or None,
-        commit_properties=properties,
-    )
+    partitions = list(PARTITIONS[table]) or None
+    delta.create_write_transaction(actions, "append", delta.schema(), partitions, commit_properties=properties)
+
+
+def _at_least(done: int | None, number: int) -> bool:
+    return done is not None and done >= number
 
 
 def check_tables(root: Path, schemas: Mapping[str, pa.Schema]) -> None:
@@ -225,16 +242,6 @@ def _shape(schema: Schema) -> Any:
     return bare(json.loads(schema.to_json()))
 
 
-@dataclass(frozen=True)
-class Commit:
-    """What every table's commit of one epoch has in common."""
-
-    epoch: int
-    at: datetime
-    metadata: Mapping[str, str]
-    schemas: Mapping[str, pa.Schema]
-
-
 def open_table(root: Path, table: str) -> DeltaTable | None:
     """Open a table of the output folder, or return None where it does not exist yet."""
     folder = root / table
@@ -243,11 +250,19 @@ def open_table(root: Path, table: str) -> DeltaTable | None:
 
 def table_files(root: Path, table: str) -> list[str]:
     """Return the Parquet files of a table's newest version; none where the table does not exist."""
+    return [str((root / table / file.path).absolute()) for file in data_files(root, table)]
+
+
+def data_files(root: Path, table: str) -> list[DataFile]:
+    """Describe the files of a table's newest version, but for their statistics; none where it does not exist."""
     delta = open_table(root, table)
     if delta is None:
         return []
-    paths = pa.table(delta.get_add_actions()).column("path").to_pylist()  # file_uris() would leave "%20" in a folder
-    return [str((root / table / unquote(path)).absolute()) for path in paths]
+    actions = pa.table(delta.get_add_actions()).to_pylist()  # file_uris() would leave "%20" in a folder
+    return [
+        DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], one.get("partition") or {}, "")
+        for one in actions
+    ]
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:
@@ -255,14 +270,14 @@ def epochs(root: Path) -> list[dict[str, Any]]:
     delta = open_table(root, "posts")
     if delta is None:
         return []
-    entries = [entry for entry in delta.history() if f"{APP}.epoch" in entry]
-    return sorted(entries, key=lambda entry: int(entry[f"{APP}.epoch"]))
+    entries = [entry for entry in delta.history() if f"{EPOCHS}.epoch" in entry]
+    return sorted(entries, key=lambda entry: int(entry[f"{EPOCHS}.epoch"]))
 
 
 def newest_epoch(root: Path) -> int | None:
     """Return the newest epoch committed to the posts table, None before the first."""
     delta = open_table(root, "posts")
-    return None if delta is None else delta.transaction_version(APP)
+    return None if delta is None else delta.transaction_version(EPOCHS)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,30 @@ class SparkConfig(_Section):
 
     master: str = "local[*]"
     driver_memory: str = "2g"
+    jars: tuple[str, ...] = ()  # files, as those of the Kafka connector
+    packages: tuple[str, ...] = ()  # the same as Maven coordinates, which Spark fetches
     shuffle_partitions: int | None = None  # twice the cores when unset
+
+
+class StreamConfig(_Section):
+    """How a stream is cut into epochs and watched."""
+
+    trigger_seconds: float = Field(default=2.0, gt=0)  # an epoch begins no sooner after the last one began
+    max_posts_per_epoch: int = Field(default=200_000, gt=0)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)  # on this machine alone; 0 takes a free one
+    log_file: str | None = None  # stderr when unset
+    token_file: str | None = None  # holds the token of x:// or mastodon://
+    token_variable: str | None = None  # or the environment variable that does
+
+
+class UpkeepConfig(_Section):
+    """What becomes of the output folder between epochs."""
+
+    deadline_hours: float = Field(default=24, gt=0)  # by then what must go is gone
+    forget_minutes: float = Field(default=60, gt=0)  # how often what must go is taken out
+    compact_minutes: float = Field(default=30, gt=0)  # how often small files are put together
+    small_file_bytes: int = Field(default=64 << 20, gt=0)  # a smaller one is small
+    keep_hours: float = Field(default=1, ge=0)  # how long a reader may go on with files that were put together
 
 
 class Config(_Section):
@@ -60,6 +83,8 @@ class Config(_Section):
     duplicates: DuplicatesConfig = DuplicatesConfig()
     tokens: TokensConfig = TokensConfig()
     spark: SparkConfig = SparkConfig()
+    stream: StreamConfig = StreamConfig()
+    upkeep: UpkeepConfig = UpkeepConfig()
     error_budget: float = Field(default=0.001, ge=0, le=1)  # share of rows whose stage may fail
 
     @classmethod
@@ -76,18 +101,26 @@ class Config(_Section):
                 raise ConfigError(f"{where}: unknown key '{key}': {hint}") from None
             raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
 
-    def hash(self, contents: Mapping[str, str] | None = None) -> str:
-        """Return 16 hex digits of the sha256 of everything that can change a result.
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that can change a result, as plain data.
 
-        How work is cut up and who keeps the index cannot. `contents` tells by stage the sha256 of the files that its
-        settings name: another content is another config.
+        How work is cut up, who keeps the index and when a folder is tidied cannot.
         """
         cut: dict[str, bool | set[str]] = {
             "spark": True,
+            "stream": True,
+            "upkeep": True,
             "input": {"split_bytes", "split_rows", "batch_rows"},
             "duplicates": {"index", "index_password_file"},
         }
-        data = self.model_dump(mode="json", exclude=cut)
+        return self.model_dump(mode="json", exclude=cut)
+
+    def hash(self, contents: Mapping[str, str] | None = None) -> str:
+        """Return 16 hex digits of the sha256 of everything that can change a result.
+
+        `contents` tells by stage the sha256 of the files that its settings name: another content is another config.
+        """
+        data = self.deciding()
         if contents:
             data["contents"] = dict(contents)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

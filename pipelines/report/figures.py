@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pipelines.report.clusters import Cluster, Course, follow
 from pipelines.report.samples import Picks, find_ids, read_rows, reason_rows
-from pipelines.tables import APP, open_table
+from pipelines.tables import EPOCHS, open_table
 from schemas.reasons import Reason
 
 ROUTES = ("kept", "rejected")
@@ -114,7 +114,7 @@ def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
     delta = open_table(out, table)
     if delta is None:
         return []
-    version = next((entry["version"] for entry in delta.history() if entry.get(f"{APP}.epoch") == str(epoch)), None)
+    version = next((entry["version"] for entry in delta.history() if entry.get(f"{EPOCHS}.epoch") == str(epoch)), None)
     if version is None:
         return []
     actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()

@@ -16,7 +16,7 @@ from pipelines import summary, tables
 from pipelines.deciding import DecisionPlan, decide_part
 from pipelines.duplicates import DECISION
 from pipelines.index import open_index
-from pipelines.ledger import EpochRecord, claim, publish
+from pipelines.ledger import Change, claim, publish
 from pipelines.sources import Records
 from pipelines.staging import Workplan, stage_part
 from pipelines.step import StepResult, Workshop, lay_out_search
@@ -53,7 +53,8 @@ def curate(
         files = tuple(file for part in (*result.staged, *result.decided) for file in part.files)
         metadata = {"swarmfeed.epoch": str(epoch), "swarmfeed.config": totals["config_hash"]}
         folders = (result.token_set,) if totals["tokens"]["kept"] else ()
-        publish(out, EpochRecord(epoch, datetime(2026, 5, 4, 12, tzinfo=UTC), metadata, files, folders), schemas)
+        at = datetime(2026, 5, 4, 12, tzinfo=UTC)
+        publish(out, Change({tables.EPOCHS: epoch}, at, metadata, files, folders=folders), schemas)
     return totals | {"seconds": 2.5, "startup_seconds": 1.0, "posts_per_second": len(posts) / 2.5}
 
 

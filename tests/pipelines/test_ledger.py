@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import ledger, tables
-from pipelines.ledger import EpochRecord, claim, publish, recover
+from pipelines.ledger import Change, claim, publish, recover
 from pipelines.tables import DataFileWriter, epochs, open_table, table_files
 from schemas.errors import ConfigError
 from schemas.post import POST, QUARANTINE
@@ -28,7 +28,7 @@ class Crash(BaseException):
     """Stands for kill -9: nothing may catch it."""
 
 
-def stage(staging: Path, epoch: int) -> EpochRecord:
+def stage(staging: Path, epoch: int) -> Change:
     """Stage one kept post, one quarantined record and a folder."""
     posts = DataFileWriter(staging, "posts", SCHEMAS["posts"], {"route": "kept"})
     row = {"id": f"p{epoch}", "text": "a post", "created_at": AT}
@@ -40,7 +40,7 @@ def stage(staging: Path, epoch: int) -> EpochRecord:
     (folder / "manifest.json").write_text("{}")
     files = tuple(file for file in (posts.finish(), bad.finish()) if file)
     metadata = {"swarmfeed.epoch": str(epoch), "swarmfeed.input": f"input-{epoch}"}
-    return EpochRecord(epoch, AT, metadata, files, (f"sets/default/v{epoch}",))
+    return Change({tables.EPOCHS: epoch}, AT, metadata, files, folders=(f"sets/default/v{epoch}",))
 
 
 def seen(root: Path) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def test_a_crash_while_publishing_is_finished_by_the_next_run(
     with claim(tmp_path, SCHEMAS):
         pass
     assert seen(tmp_path) == {"ids": ["p0", "p1"], "bad": 2, "epochs": 2}
-    assert recover(tmp_path, SCHEMAS) is None
+    assert not recover(tmp_path, SCHEMAS)
 
 
 def test_a_folder_in_use_or_not_writable_is_refused(tmp_path: Path) -> None:

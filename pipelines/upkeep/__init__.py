@@ -1,0 +1,58 @@
+"""What an output folder needs after its epochs: to forget what must go, to put edits in place, to stay in few files.
+
+Each of these rewrites files into a staging folder of its own, beside the epochs, and publishes one ledger.Change that
+adds the new files and takes the old ones away. Epochs only ever add files, so a rewrite that began before an epoch is
+still right after it; what must not run beside one (a change of the duplicate index) asks for `exclusive`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from pipelines.exchange import Run
+from pipelines.index import STATE, Index
+from pipelines.ledger import Change, publish
+from pipelines.tables import UPKEEP, open_table
+from schemas.config import Config
+
+STAGING = "upkeep"  # folder beside that of the epochs
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """The folder that is kept up, whose tables have `schemas`, and what the work is done with."""
+
+    root: Path
+    schemas: Mapping[str, pa.Schema]
+    config: Config
+    index: Index
+    run: Run
+    exclusive: AbstractContextManager[Any] = field(default_factory=threading.RLock)  # held by each epoch
+
+    @property
+    def staging(self) -> Path:
+        """Return the folder whose content a change moves into place; it mirrors the output folder."""
+        return self.root / STATE / STAGING
+
+    def publish(self, **parts: Any) -> None:
+        """Publish a change of the given parts (fields of ledger.Change) in between two epochs."""
+        with self.exclusive:
+            tables = [table for name in self.schemas if (table := open_table(self.root, name)) is not None]
+            number = 1 + max((_last(table) for table in tables), default=-1)
+            at = datetime.now(UTC)
+            change = Change({UPKEEP: number}, at, staging=STAGING, **{"metadata": {}, **parts})
+            publish(self.root, change, self.schemas, self.index)
+
+
+def _last(table: DeltaTable) -> int:
+    version = table.transaction_version(UPKEEP)
+    return -1 if version is None else version
