@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from pipelines import summary
-from pipelines.ledger import Change, empty, publish
+from pipelines.ledger import Change, empty, publish, recover
 from pipelines.step import StepResult, Workshop, step
 from pipelines.stream.feed import Feed
 from pipelines.stream.identity import Identity
@@ -67,18 +67,17 @@ class Epochs:
         self.stopping = threading.Event()
         self.failure: Exception | None = None  # of the last micro-batch
         self.totals = Totals()
-        newest = newest_epoch(shop.root)
-        self._next = 0 if newest is None else newest + 1
-        posts = open_table(shop.root, "posts")
-        self._done = -1 if posts is None else _version(posts.transaction_version(identity.application))
+        self._look_where_we_are()
 
     def __call__(self, batch: DataFrame, number: int) -> None:
         """Take micro-batch `number` of the stream."""
         with self.exclusive:
             if self.stopping.is_set():
                 raise Stopping
-            self.failure = None
             try:
+                if self.failure is not None:
+                    self._look_where_we_are()
+                    self.failure = None
                 if number > self._done:
                     self._take(batch, number)
             except Exception as error:
@@ -86,6 +85,15 @@ class Epochs:
                 raise
             finally:
                 self._state.phase("idle")
+
+    def _look_where_we_are(self) -> None:
+        """Finish what a failure left half published, and read off the tables which micro-batch and epoch are next."""
+        recover(self._shop.root, self._schemas, self._shop.index)
+        newest = newest_epoch(self._shop.root)
+        self._next = 0 if newest is None else newest + 1
+        posts = open_table(self._shop.root, "posts")
+        done = posts.transaction_version(self._identity.application) if posts is not None else None
+        self._done = -1 if done is None else done
 
     def _take(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
@@ -134,7 +142,3 @@ class Epochs:
                 faults=totals["faults"],
             )
         )
-
-
-def _version(number: int | None) -> int:
-    return -1 if number is None else number
