@@ -20,12 +20,14 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from pipelines import summary
+from pipelines.index import STATE
 from pipelines.ledger import Change, empty, publish, recover
 from pipelines.step import StepResult, Workshop, step
 from pipelines.stream.feed import Feed
 from pipelines.stream.identity import Identity
 from pipelines.tables import EPOCHS, newest_epoch, open_table
-from pipelines.telemetry.state import EpochFigures, StreamState
+from pipelines.telemetry import Telemetry
+from pipelines.telemetry.figures import EpochFigures
 from pipelines.tokens import sets
 from schemas.version import VERSION
 
@@ -59,10 +61,10 @@ class Epochs:
     """Takes micro-batches in order; what Spark calls for each one. `exclusive` is held while one is taken."""
 
     def __init__(
-        self, shop: Workshop, schemas: Mapping[str, pa.Schema], feed: Feed, identity: Identity, state: StreamState
+        self, shop: Workshop, schemas: Mapping[str, pa.Schema], feed: Feed, identity: Identity, telemetry: Telemetry
     ) -> None:
-        self._shop = replace(shop, phase=state.phase)
-        self._schemas, self._feed, self._identity, self._state = schemas, feed, identity, state
+        self._shop = replace(shop, phase=telemetry.state.phase)
+        self._schemas, self._feed, self._identity, self._telemetry = schemas, feed, identity, telemetry
         self.exclusive: AbstractContextManager[Any] = threading.RLock()
         self.stopping = threading.Event()
         self.failure: Exception | None = None  # of the last micro-batch
@@ -84,7 +86,7 @@ class Epochs:
                 self.failure = error
                 raise
             finally:
-                self._state.phase("idle")
+                self._telemetry.state.phase("idle")
 
     def _look_where_we_are(self) -> None:
         """Finish what a failure left half published, and read off the tables which micro-batch and epoch are next."""
@@ -97,16 +99,16 @@ class Epochs:
 
     def _take(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
-        self._state.epoch_began(self._next, "annotate")
+        self._telemetry.state.epoch_began(self._next, "annotate")
         empty(self._shop.staging)
         token_set = sets.next_version(self._shop.root, MEMBER)
         result = step(self._feed.intake(batch), self._shop, self._next, token_set)
         totals = summary.summarise(result, self._shop)
         if totals["posts"]["read"] or totals["tombstones"]:
-            self._state.phase("commit")
+            self._telemetry.state.phase("commit")
             publish(self._shop.root, self._change(result, totals, number), self._schemas, self._shop.index)
             self._done, self._next = number, self._next + 1
-            self._note(totals, time.monotonic() - began)
+            self._note(totals, result, time.monotonic() - began)
         self._feed.published()
 
     def _change(self, result: StepResult, totals: Mapping[str, Any], number: int) -> Change:
@@ -124,12 +126,16 @@ class Epochs:
             index=result.index,
         )
 
-    def _note(self, totals: dict[str, Any], seconds: float) -> None:
+    def _note(self, totals: dict[str, Any], result: StepResult, seconds: float) -> None:
         totals["seconds"], totals["startup_seconds"] = round(seconds, 3), 0.0
         totals["posts_per_second"] = round(totals["posts"]["read"] / seconds, 1)
         self.totals.add(totals)
+        state = self._shop.root / STATE
+        held = sum(file.stat().st_size for file in (state / "index").glob("*"))
+        self._telemetry.state.index(sum(self._shop.index.days.values()), held)
         posts = totals["posts"]
-        self._state.epoch_done(
+        newest = [part.newest for part in result.staged if part.newest is not None]
+        self._telemetry.epoch_done(
             EpochFigures(
                 epoch=totals["epoch"],
                 read=posts["read"],
@@ -138,7 +144,8 @@ class Epochs:
                 quarantined=posts["quarantined"],
                 tokens=totals["tokens"]["kept"],
                 tombstones=totals["tombstones"],
-                seconds=totals["phases"],
+                seconds={**totals["phases"], "commit": seconds - sum(totals["phases"].values())},
+                newest_source_time=datetime.fromtimestamp(max(newest) / 1e6, UTC) if newest else None,
                 faults=totals["faults"],
             )
         )

@@ -92,6 +92,11 @@ def test_a_value_that_is_no_short_name_is_withheld(text: str) -> None:
     assert logs.allowed(text) == "withheld"
 
 
+def test_a_long_word_is_no_short_name() -> None:
+    assert logs.allowed("a" * 64) == "a" * 64
+    assert logs.allowed("a" * 65) == "withheld"
+
+
 @given(st.text(alphabet=sorted(NAME), min_size=1, max_size=64))
 def test_a_short_name_comes_through(word: str) -> None:
     assert logs.allowed(word) == word

@@ -137,6 +137,21 @@ def test_the_stream_goes_on_while_a_client_waits(stream: Stream) -> None:
         client.join()
 
 
+def test_a_reading_that_fails_costs_that_answer_alone(stream: Stream, capfd: pytest.CaptureFixture[str]) -> None:
+    broken = [OSError("the disk is away")]
+
+    def take() -> Snapshot:
+        if broken:
+            raise broken.pop()
+        return stream.state.snapshot()
+
+    with serve(take, 0) as address:
+        with pytest.raises(http.client.RemoteDisconnected):
+            ask(address, "/health")
+        assert ask(address, "/health")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
 def test_it_says_nothing(stream: Stream, capfd: pytest.CaptureFixture[str]) -> None:
     with serve(stream.state.snapshot, 0) as address:
         for path in ("/metrics", "/health", "/nowhere"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -195,6 +196,18 @@ def test_every_snapshot_holds_whole_epochs_whoever_writes() -> None:
     assert not torn
     assert stream.state.snapshot().counts.read == 3000 * EPOCH.read
     assert stream.state.snapshot().phases["commit"].total_seconds == pytest.approx(3000 * SECONDS["commit"])
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_that_comes_while_the_state_changes_does_not_hang_the_stream() -> None:
+    stream = Stream()
+    before = signal.signal(signal.SIGUSR1, lambda *_: stream.state.stopping())
+    try:
+        with stream.state._lock:  # as in the middle of any method
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert stream.state.snapshot().stopping
 
 
 def test_memory_is_that_of_this_process_and_of_what_it_started() -> None:
