@@ -49,8 +49,11 @@ class Connection(Protocol):
     def messages(self) -> Iterator[Message]:
         """Yield messages as they come; raise Interrupted when the connection breaks or falls silent."""
 
+    def hang_up(self) -> None:
+        """End the connection from any thread: `messages` ends too, with or without an Interrupted."""
+
     def close(self) -> None:
-        """End the connection; another thread may call it while `messages` waits."""
+        """Give back what the connection holds, once nobody waits for its messages."""
 
 
 class LiveSource(Protocol):

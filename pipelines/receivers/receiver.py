@@ -180,7 +180,7 @@ class Receiver:
             self._state = replace(state, reconnects=state.reconnects + again, gap_seconds=state.gap_seconds + missed)
         self._say("streaming")
         if self._stopping.is_set():  # `stop` may have come too early to see this connection
-            connection.close()
+            connection.hang_up()
 
     def _take(self, message: Message) -> None:
         self._backoff.reset()
@@ -279,7 +279,7 @@ class Receiver:
         with self._lock:
             connection = self._connection
         if connection is not None:
-            connection.close()
+            connection.hang_up()
 
     def _now(self) -> int:
         return int(self.outside.now() * MICROS)
