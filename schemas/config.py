@@ -59,6 +59,7 @@ class StreamConfig(_Section):
 
     trigger_seconds: float = Field(default=2.0, gt=0)  # an epoch begins no sooner after the last one began
     max_posts_per_epoch: int = Field(default=200_000, gt=0)
+    skip_lost_messages: bool = False  # go on where Kafka has dropped messages that were not read yet
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # on this machine alone; 0 takes a free one
     log_file: str | None = None  # stderr when unset
     token_file: str | None = None  # holds the token of x:// or mastodon://
@@ -101,11 +102,10 @@ class Config(_Section):
                 raise ConfigError(f"{where}: unknown key '{key}': {hint}") from None
             raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
 
-    def hash(self, contents: Mapping[str, str] | None = None) -> str:
-        """Return 16 hex digits of the sha256 of everything that can change a result.
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that can change a result, as plain data.
 
-        How work is cut up, who keeps the index and when a folder is tidied cannot. `contents` tells by stage the sha256 of the files that its
-        settings name: another content is another config.
+        How work is cut up, who keeps the index and when a folder is tidied cannot.
         """
         cut: dict[str, bool | set[str]] = {
             "spark": True,
@@ -114,7 +114,14 @@ class Config(_Section):
             "input": {"split_bytes", "split_rows", "batch_rows"},
             "duplicates": {"index", "index_password_file"},
         }
-        data = self.model_dump(mode="json", exclude=cut)
+        return self.model_dump(mode="json", exclude=cut)
+
+    def hash(self, contents: Mapping[str, str] | None = None) -> str:
+        """Return 16 hex digits of the sha256 of everything that can change a result.
+
+        `contents` tells by stage the sha256 of the files that its settings name: another content is another config.
+        """
+        data = self.deciding()
         if contents:
             data["contents"] = dict(contents)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

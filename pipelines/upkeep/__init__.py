@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from pipelines.exchange import Run
 from pipelines.index import STATE, Index
@@ -35,7 +36,7 @@ class Upkeep:
     config: Config
     index: Index
     run: Run
-    exclusive: AbstractContextManager[Any] = field(default_factory=threading.RLock)  # held by each epoch and publication
+    exclusive: AbstractContextManager[Any] = field(default_factory=threading.RLock)  # held by each epoch
 
     @property
     def staging(self) -> Path:
@@ -45,8 +46,13 @@ class Upkeep:
     def publish(self, **parts: Any) -> None:
         """Publish a change of the given parts (fields of ledger.Change) in between two epochs."""
         with self.exclusive:
-            done = [table.transaction_version(UPKEEP) for name in self.schemas if (table := open_table(self.root, name))]
-            number = 1 + max((version for version in done if version is not None), default=-1)
+            tables = [table for name in self.schemas if (table := open_table(self.root, name)) is not None]
+            number = 1 + max((_last(table) for table in tables), default=-1)
             at = datetime.now(UTC)
             change = Change({UPKEEP: number}, at, staging=STAGING, **{"metadata": {}, **parts})
             publish(self.root, change, self.schemas, self.index)
+
+
+def _last(table: DeltaTable) -> int:
+    version = table.transaction_version(UPKEEP)
+    return -1 if version is None else version

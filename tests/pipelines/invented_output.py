@@ -39,7 +39,7 @@ def curate(
     with claim(out, schemas, index) as staging:
         epoch = len(tables.epochs(out))
         shop = Workshop(None, config, stages, load_tokenizer("default"), index, out, staging)  # type: ignore[arg-type]
-        result = StepResult(epoch, f"sets/default/v{epoch:06d}", seconds={"stage": 1.25, "decide": 0.5})
+        result = StepResult(epoch, f"sets/default/v{epoch:06d}", seconds={"annotate": 1.25, "decide": 0.5})
         (staging / result.token_set).mkdir(parents=True)
         batch = pa.RecordBatch.from_pylist(list(posts), schema=POST)
         quarantine = pa.RecordBatch.from_pylist(list(bad), schema=QUARANTINE)
