@@ -137,6 +137,8 @@ def why(error: BaseException) -> str:
     """Say in a few words what went wrong, without what a server or an address may have put into the message."""
     cause: BaseException | None = error
     while cause is not None:
+        if "Timeout" in type(cause).__name__:  # every library has its own
+            return "no answer in time"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
         cause = cause.__cause__ or cause.__context__

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from live_servers import wait_for
 from pydantic import SecretStr
 from receiving import QUICK, Open
 
@@ -35,4 +36,4 @@ def receive(journal: Journal) -> Iterator[Open]:
     yield start
     for receiver in receivers:
         receiver.stop()
-    assert not [thread for thread in threading.enumerate() if "://" in thread.name]
+    wait_for(lambda: not [thread for thread in threading.enumerate() if "://" in thread.name])

@@ -157,6 +157,18 @@ def test_silence_is_a_dead_connection_and_a_heartbeat_is_not(receive: Open) -> N
         assert receiver.state.reconnects == 1
 
 
+def test_a_server_that_never_answers_does_not_hold_up_the_end(journal: Journal, receive: Open) -> None:
+    with line_server(lambda exchange: server.stay(exchange)) as server:
+        receiver = receive(source(server.port), limits=replace(QUICK, stop_seconds=0.1))
+        wait_for(lambda: server.exchanges)
+        receiver.spool.append(b"{}", "1")
+        receiver.stop()
+        assert receiver.state.status == "stopped"
+        assert received_lines(journal) == [b"{}"]
+        short = receive(source(server.port), limits=replace(QUICK, silence_seconds=0.2))
+        wait_for(lambda: short.state.error == "no answer in time")
+
+
 def test_a_page_instead_of_events_is_no_message(journal: Journal, receive: Open) -> None:
     def page(exchange: Exchange) -> None:
         exchange.begin(Content_Type="text/html")

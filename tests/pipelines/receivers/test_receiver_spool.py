@@ -179,10 +179,8 @@ import sys
 from pathlib import Path
 from pipelines.journal import Journal
 from pipelines.receivers import Limits, open_receiver
-limits = Limits(segment_seconds=0.03, segment_records=40, first_wait_seconds=0.02)
-receiver = open_receiver(sys.argv[1], Journal(Path(sys.argv[2])), limits=limits)
-receiver.start()
-receiver._threads[0].join()
+limits = Limits(segment_seconds=0.03, segment_records=40, first_wait_seconds=0.02, quiet_seconds=60)
+open_receiver(sys.argv[1], Journal(Path(sys.argv[2])), limits=limits).receive_until(float("inf"))
 """
 
 
