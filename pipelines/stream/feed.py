@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
+from pipelines.index import STATE
 from pipelines.journal import Journal
 from pipelines.step import Intake
+from pipelines.telemetry.figures import SourceFigures
 from schemas.config import Config
 from schemas.errors import ConfigError, SwarmfeedError, nearest
 
@@ -19,8 +21,6 @@ SCHEMES = ("kafka", "files", "jetstream", "mastodon", "x")
 
 class Feed(Protocol):
     """A source of posts with offsets that survive a restart."""
-
-    address: str
 
     def open(self, spark: SparkSession, once: bool) -> None:
         """Begin to find input; with `once`, find what is there and no more. Raises ConfigError when it cannot be."""
@@ -36,6 +36,10 @@ class Feed(Protocol):
 
     def published(self) -> None:
         """Let go of what was kept until the epoch of the last micro-batch was published."""
+        ...
+
+    def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
+        """Say how the source is; `progress` is what Spark says of its last micro-batch."""
         ...
 
     @property
@@ -69,15 +73,17 @@ class Address:
             )
         if scheme not in SCHEMES:
             raise ConfigError(f"{scheme}://: no such kind of source: {nearest(scheme, SCHEMES)}")
-        return cls(scheme, place)
+        return cls(scheme, str(Path(place).absolute()) if scheme == "files" else place)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.place}"
 
 
-def open_feed(word: str, config: Config, state: Path, notice: Callable[[str], None]) -> Feed:
-    """Return the feed of a source, which keeps what it must remember in the folder `state` and tells `notice` what it stumbles over.
+def open_feed(address: Address, config: Config, out: Path, notice: Callable[[str], None]) -> Feed:
+    """Return the feed of a source: it remembers below the output folder, and tells `notice` what it stumbles over.
 
-    Raises ConfigError for what names no source.
+    Raises ConfigError for a source that cannot be.
     """
-    address = Address.parse(word)
     if address.scheme == "kafka":
         from pipelines.stream.kafka import KafkaFeed
 
@@ -85,5 +91,10 @@ def open_feed(word: str, config: Config, state: Path, notice: Callable[[str], No
     from pipelines.stream.folder import FolderWatch
     from pipelines.stream.journal_feed import JOURNAL, JournalFeed
 
-    journal = Journal(state / JOURNAL)
-    return JournalFeed(word, FolderWatch(Path(address.place), journal, config, notice), journal, config)
+    folder = Path(address.place).resolve()
+    if folder == out.resolve() or folder in out.resolve().parents or out.resolve() in folder.parents:
+        raise ConfigError(
+            f"--out {out}: {address} and it must not lie in each other: a stream must not read what it writes"
+        )
+    journal = Journal(out / STATE / JOURNAL)
+    return JournalFeed(FolderWatch(folder, journal, config, notice), journal, config)

@@ -22,6 +22,7 @@ import numpy as np
 from pipelines.journal import Journal, write_durably
 from pipelines.sources import Split, plan_splits
 from pipelines.sources.plan import TYPICAL_RATIO, files_in
+from pipelines.telemetry.figures import SourceFigures, SourceStatus
 from schemas.config import Config, InputConfig
 from schemas.errors import ConfigError, SwarmfeedError
 
@@ -62,6 +63,11 @@ class FolderWatch:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    @property
+    def figures(self) -> SourceFigures:
+        """Say how many files were found."""
+        return SourceFigures("files", SourceStatus.STREAMING, received=len(self._found))
 
     def look(self) -> None:
         """Take the files that are as they were at the last look."""

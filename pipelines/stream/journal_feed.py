@@ -6,8 +6,8 @@ executors read the splits that the entries name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTri
 from pipelines.intake import read_splits
 from pipelines.journal import Journal
 from pipelines.step import Intake
+from pipelines.telemetry.figures import SourceFigures
 from schemas.config import Config
 from schemas.errors import SwarmfeedError
 
@@ -41,6 +42,11 @@ class Finder(Protocol):
         ...
 
     @property
+    def figures(self) -> SourceFigures:
+        """Say how the source is."""
+        ...
+
+    @property
     def failure(self) -> SwarmfeedError | None:
         """Return why nothing will ever be found again, None while it may."""
         ...
@@ -49,8 +55,7 @@ class Finder(Protocol):
 class JournalFeed:
     """Feeds a stream from the journal that a finder fills."""
 
-    def __init__(self, address: str, finder: Finder, journal: Journal, config: Config) -> None:
-        self.address = address
+    def __init__(self, finder: Finder, journal: Journal, config: Config) -> None:
         self._finder, self._journal, self._config = finder, journal, config
         self._end = journal.begin
 
@@ -78,6 +83,11 @@ class JournalFeed:
     def published(self) -> None:
         """Release the entries of the last micro-batch."""
         self._journal.release(self._end)
+
+    def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
+        """Say how the finder is and how much of the journal waits."""
+        waiting = sum(entry.records for entry in self._journal.entries(self._end))
+        return replace(self._finder.figures, lag_records=waiting)
 
     @property
     def failure(self) -> SwarmfeedError | None:

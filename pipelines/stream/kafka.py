@@ -6,7 +6,8 @@ the lines of a file. A quarantined record says in `file` and `line` which partit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -20,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pipelines.sources import Records, parse_values
 from pipelines.sources.guess import guess_format
 from pipelines.step import Intake, Part
+from pipelines.telemetry.figures import SourceFigures, SourceStatus
 from schemas.config import Config
 from schemas.errors import ConfigError, SetupError
 
@@ -80,6 +82,14 @@ class KafkaFeed:
     def close(self) -> None:
         """Do nothing."""
 
+    def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
+        """Count the messages that wait, over all partitions."""
+        waiting = None
+        for source in progress["sources"] if progress else ():
+            ends, latest = (_offsets(source[name]).get(self.topic, {}) for name in ("endOffset", "latestOffset"))
+            waiting = sum(latest[partition] - ends.get(partition, 0) for partition in latest)
+        return SourceFigures("kafka", SourceStatus.STREAMING, lag_records=waiting)
+
     def _options(self) -> dict[str, str]:
         return {
             "kafka.bootstrap.servers": self.brokers,
@@ -109,6 +119,11 @@ class KafkaFeed:
             ) from None
         finally:
             client.close()
+
+
+def _offsets(said: Any) -> Mapping[str, Mapping[str, int]]:
+    """Return offsets by topic and partition, which Spark gives as JSON or as what that stands for."""
+    return json.loads(said) if isinstance(said, str) else said or {}
 
 
 def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: str, format: str) -> Iterator[Records]:
