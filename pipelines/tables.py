@@ -265,6 +265,32 @@ def data_files(root: Path, table: str) -> list[DataFile]:
     ]
 
 
+@dataclass(frozen=True)
+class FileSpan:
+    """A file of a table's newest version, with what its statistics say of it; empty where they say nothing."""
+
+    file: DataFile
+    added: int  # milliseconds since 1970
+    first: str  # created_at of its first post
+    least: str  # id of a post
+
+
+def file_spans(root: Path, table: str) -> list[FileSpan]:
+    """Describe the files of a table's newest version; none where it does not exist."""
+    delta = open_table(root, table)
+    if delta is None:
+        return []
+    spans = []
+    for one in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+        partition = {name: one[f"partition.{name}"] for name in PARTITIONS[table]}
+        file = DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], partition, "")
+        first = one.get("min.created_at")
+        spans.append(
+            FileSpan(file, one["modification_time"], first.isoformat() if first else "", one.get("min.id") or "")
+        )
+    return spans
+
+
 def epochs(root: Path) -> list[dict[str, Any]]:
     """Return the metadata of every epoch committed to the posts table, oldest first."""
     delta = open_table(root, "posts")

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from pipelines import summary
-from pipelines.ledger import Change, empty, publish
+from pipelines.ledger import Change, empty, publish, recover
 from pipelines.step import StepResult, Workshop, step
 from pipelines.stream.feed import Feed
 from pipelines.stream.identity import Identity
@@ -67,10 +67,7 @@ class Epochs:
         self.stopping = threading.Event()
         self.failure: Exception | None = None  # of the last micro-batch
         self.totals = Totals()
-        newest = newest_epoch(shop.root)
-        self._next = 0 if newest is None else newest + 1
-        posts = open_table(shop.root, "posts")
-        self._done = -1 if posts is None else _version(posts.transaction_version(identity.application))
+        self._look_up()
 
     def __call__(self, batch: DataFrame, number: int) -> None:
         """Take micro-batch `number` of the stream."""
@@ -79,6 +76,8 @@ class Epochs:
                 raise Stopping
             self.failure = None
             try:
+                if recover(self._shop.root, self._schemas, self._shop.index):  # a change failed half way
+                    self._look_up()
                 if number > self._done:
                     self._take(batch, number)
             except Exception as error:
@@ -86,6 +85,13 @@ class Epochs:
                 raise
             finally:
                 self._state.phase("idle")
+
+    def _look_up(self) -> None:
+        """Read off the tables what was published."""
+        newest = newest_epoch(self._shop.root)
+        self._next = 0 if newest is None else newest + 1
+        posts = open_table(self._shop.root, "posts")
+        self._done = -1 if posts is None else _version(posts.transaction_version(self._identity.application))
 
     def _take(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
