@@ -38,6 +38,10 @@ class Feed(Protocol):
         """Let go of what was kept until the epoch of the last micro-batch was published."""
         ...
 
+    def lost(self, message: str) -> bool:
+        """Tell whether a query failed, as its error says, because the source is away: then it may come back."""
+        ...
+
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
         """Say how the source is; `progress` is what Spark says of its last micro-batch."""
         ...

@@ -84,6 +84,10 @@ class JournalFeed:
         """Release the entries of the last micro-batch."""
         self._journal.release(self._end)
 
+    def lost(self, message: str) -> bool:
+        """Return that it is not: a journal is a folder."""
+        return False
+
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
         """Say how the finder is and how much of the journal waits."""
         waiting = sum(entry.records for entry in self._journal.entries(self._end))
