@@ -95,7 +95,7 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     shop.phase("annotate")
     result.staged = stage_posts(intake, shop)
     _check_budget(result.staged, shop.config.error_budget)
-    result.seconds["stage"] = time.monotonic() - started
+    result.seconds["annotate"] = time.monotonic() - started
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
     if any(part.posts for part in result.staged):
         _finish(result, shop)

@@ -20,7 +20,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from pipelines import summary
+<<<<<<< HEAD
 from pipelines.ledger import Change, empty, publish, recover, unfinished
+=======
+from pipelines.index import STATE
+from pipelines.ledger import Change, empty, publish, recover
+>>>>>>> main
 from pipelines.step import StepResult, Workshop, step
 from pipelines.stream.feed import Feed
 from pipelines.stream.identity import Identity
@@ -107,7 +112,7 @@ class Epochs:
             self._telemetry.state.phase("commit")
             publish(self._shop.root, self._change(result, totals, number), self._schemas, self._shop.index)
             self._done, self._next = number, self._next + 1
-            self._note(totals, time.monotonic() - began)
+            self._note(totals, result, time.monotonic() - began)
         self._feed.published()
 
     def _change(self, result: StepResult, totals: Mapping[str, Any], number: int) -> Change:
@@ -125,11 +130,15 @@ class Epochs:
             index=result.index,
         )
 
-    def _note(self, totals: dict[str, Any], seconds: float) -> None:
+    def _note(self, totals: dict[str, Any], result: StepResult, seconds: float) -> None:
         totals["seconds"], totals["startup_seconds"] = round(seconds, 3), 0.0
         totals["posts_per_second"] = round(totals["posts"]["read"] / seconds, 1)
         self.totals.add(totals)
+        state = self._shop.root / STATE
+        held = sum(file.stat().st_size for file in (state / "index").glob("*"))
+        self._telemetry.state.index(sum(self._shop.index.days.values()), held)
         posts = totals["posts"]
+        newest = [part.newest for part in result.staged if part.newest is not None]
         self._telemetry.epoch_done(
             EpochFigures(
                 epoch=totals["epoch"],
@@ -139,7 +148,8 @@ class Epochs:
                 quarantined=posts["quarantined"],
                 tokens=totals["tokens"]["kept"],
                 tombstones=totals["tombstones"],
-                seconds=totals["phases"],
+                seconds={**totals["phases"], "commit": seconds - sum(totals["phases"].values())},
+                newest_source_time=datetime.fromtimestamp(max(newest) / 1e6, UTC) if newest else None,
                 faults=totals["faults"],
             )
         )

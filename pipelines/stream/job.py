@@ -25,7 +25,7 @@ from pipelines.stream.epochs import Epochs
 from pipelines.stream.feed import Address, open_feed
 from pipelines.stream.supervisor import Supervisor
 from pipelines.summary import model_hashes
-from pipelines.telemetry import open_telemetry
+from pipelines.telemetry import Telemetry, open_telemetry
 from pipelines.telemetry.logs import Entry, Event
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
@@ -69,7 +69,7 @@ def stream(order: StreamOrder) -> dict[str, Any]:
         catch_up(shop.run, index, out, config.duplicates)
         epochs = Epochs(shop, schemas, feed, who, telemetry)
         supervisor = Supervisor(spark, feed, epochs, telemetry, out / STATE / identity.CHECKPOINT)
-        with stop_on_signals(epochs):
+        with stop_on_signals(epochs, telemetry):
             telemetry.log.info(Entry(Event.STARTED, names={"source": address.scheme, "stream": who.name}))
             supervisor.run(None if order.once else config.stream.trigger_seconds)
             telemetry.log.info(Entry(Event.STOPPED, counts={"epochs": epochs.totals.epochs}))
@@ -91,13 +91,18 @@ def _report(out: Path, epochs: Epochs, seconds: float) -> dict[str, Any]:
 
 
 @contextmanager
-def stop_on_signals(epochs: Epochs) -> Iterator[None]:
+def stop_on_signals(epochs: Epochs, telemetry: Telemetry) -> Iterator[None]:
     """Let SIGTERM and Ctrl-C stop the stream behind the epoch that is under way."""
+
+    def stop(*_: Any) -> None:
+        epochs.stopping.set()
+        telemetry.state.stopping()
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: epochs.stopping.set()) for number in signals]
+    before = [signal.signal(number, stop) for number in signals]
     try:
         yield
     finally:

@@ -93,8 +93,10 @@ class KafkaFeed:
 
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
         """Count the messages that wait, over all partitions."""
+        if progress is None:
+            return SourceFigures("kafka", SourceStatus.CONNECTING)
         waiting = None
-        for source in progress["sources"] if progress else ():
+        for source in progress["sources"]:
             ends, latest = (_offsets(source[name]).get(self.topic, {}) for name in ("endOffset", "latestOffset"))
             waiting = sum(latest[partition] - ends.get(partition, 0) for partition in latest)
         return SourceFigures("kafka", SourceStatus.STREAMING, lag_records=waiting)

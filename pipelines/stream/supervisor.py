@@ -15,7 +15,7 @@ from pipelines import failures
 from pipelines.stream.epochs import Epochs
 from pipelines.stream.feed import Feed
 from pipelines.telemetry import Telemetry
-from pipelines.telemetry.figures import QUERY_RESTARTED, SourceStatus
+from pipelines.telemetry.figures import SourceStatus
 from pipelines.telemetry.logs import Entry, Event
 from schemas.errors import SwarmfeedError
 
@@ -85,7 +85,7 @@ class Supervisor:
 
     def _say(self, event: Event, status: SourceStatus) -> None:
         """Say that the query ended and will be started again, and how its source is until then."""
-        self._telemetry.state.failure(QUERY_RESTARTED)
+        self._telemetry.state.failure(event)
         self._telemetry.state.source(replace(self._feed.figures(None), status=status))
         self._telemetry.log.warning(Entry(event, counts={"tries": self._tries}))
 

@@ -41,7 +41,7 @@ def curate(
         newest = tables.newest_epoch(out)
         epoch = 0 if newest is None else newest + 1
         shop = Workshop(None, config, stages, load_tokenizer("default"), index, out, staging)  # type: ignore[arg-type]
-        result = StepResult(epoch, sets.next_version(out, "default"), seconds={"stage": 1.25, "decide": 0.5})
+        result = StepResult(epoch, sets.next_version(out, "default"), seconds={"annotate": 1.25, "decide": 0.5})
         (staging / result.token_set).mkdir(parents=True)
         batch = pa.RecordBatch.from_pylist(list(posts), schema=POST)
         quarantine = pa.RecordBatch.from_pylist(list(bad), schema=QUARANTINE)
