@@ -300,12 +300,28 @@ def file_spans(root: Path, table: str) -> list[FileSpan]:
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:
-    """Return the metadata of every epoch committed to the posts table, oldest first."""
+    """Return what the log of the posts table still tells of epochs (see LOG_HOURS), oldest first.
+
+    It reads the whole log: for a few epochs, or a test.
+    """
     delta = open_table(root, "posts")
     if delta is None:
         return []
     entries = [entry for entry in delta.history() if f"{EPOCHS}.epoch" in entry]
     return sorted(entries, key=lambda entry: int(entry[f"{EPOCHS}.epoch"]))
+
+
+def find_epoch(delta: DeltaTable, epoch: int) -> dict[str, Any] | None:
+    """Return what a table's log tells of an epoch, looking back no further than it must; None when that has gone."""
+    limit = 32
+    while True:
+        entries = delta.history(limit)
+        for entry in entries:
+            if entry.get(f"{EPOCHS}.epoch") == str(epoch):
+                return entry
+        if len(entries) < limit:
+            return None
+        limit *= 8
 
 
 def newest_epoch(root: Path) -> int | None:

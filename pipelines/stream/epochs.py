@@ -20,12 +20,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from pipelines import summary
-<<<<<<< HEAD
-from pipelines.ledger import Change, empty, publish, recover, unfinished
-=======
 from pipelines.index import STATE
-from pipelines.ledger import Change, empty, publish, recover
->>>>>>> main
+from pipelines.ledger import Change, empty, publish, recover, unfinished
 from pipelines.step import StepResult, Workshop, step
 from pipelines.stream.feed import Feed
 from pipelines.stream.identity import Identity
