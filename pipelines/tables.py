@@ -49,7 +49,8 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = ("id", "created_at")
+STATISTICS = ("id", "created_at", "epoch")
+LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
 
@@ -197,7 +198,8 @@ def commit_files(
     delta = open_table(root, table)
     if delta is None:
         partitions = list(PARTITIONS[table])
-        delta = DeltaTable.create(root / table, schema, mode="ignore", partition_by=partitions or None)
+        settings = retention(LOG_HOURS)
+        delta = DeltaTable.create(root / table, schema, "ignore", partitions or None, configuration=settings)
     if all(_at_least(delta.transaction_version(app), number) for app, number in commit.transactions.items()):
         return
     added, removed = files
@@ -214,6 +216,12 @@ def commit_files(
     )
     partitions = list(PARTITIONS[table]) or None
     delta.create_write_transaction(actions, "append", delta.schema(), partitions, commit_properties=properties)
+
+
+def retention(hours: int) -> dict[str, str | None]:
+    """Return the settings of a table whose log tells for some hours of commits, and of files that left."""
+    names = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+    return {name: f"interval {hours} hours" for name in names}
 
 
 def _at_least(done: int | None, number: int) -> bool:
@@ -265,13 +273,55 @@ def data_files(root: Path, table: str) -> list[DataFile]:
     ]
 
 
+@dataclass(frozen=True)
+class FileSpan:
+    """A file of a table's newest version, with what its statistics say of it; empty where they say nothing."""
+
+    file: DataFile
+    added: int  # milliseconds since 1970
+    first: str  # created_at of its first post
+    least: str  # id of a post
+
+
+def file_spans(root: Path, table: str) -> list[FileSpan]:
+    """Describe the files of a table's newest version; none where it does not exist."""
+    delta = open_table(root, table)
+    if delta is None:
+        return []
+    spans = []
+    for one in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+        partition = {name: one[f"partition.{name}"] for name in PARTITIONS[table]}
+        file = DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], partition, "")
+        first = one.get("min.created_at")
+        spans.append(
+            FileSpan(file, one["modification_time"], first.isoformat() if first else "", one.get("min.id") or "")
+        )
+    return spans
+
+
 def epochs(root: Path) -> list[dict[str, Any]]:
-    """Return the metadata of every epoch committed to the posts table, oldest first."""
+    """Return what the log of the posts table still tells of epochs (see LOG_HOURS), oldest first.
+
+    It reads the whole log: for a few epochs, or a test.
+    """
     delta = open_table(root, "posts")
     if delta is None:
         return []
     entries = [entry for entry in delta.history() if f"{EPOCHS}.epoch" in entry]
     return sorted(entries, key=lambda entry: int(entry[f"{EPOCHS}.epoch"]))
+
+
+def find_epoch(delta: DeltaTable, epoch: int) -> dict[str, Any] | None:
+    """Return what a table's log tells of an epoch, looking back no further than it must; None when that has gone."""
+    limit = 32
+    while True:
+        entries = delta.history(limit)
+        for entry in entries:
+            if entry.get(f"{EPOCHS}.epoch") == str(epoch):
+                return entry
+        if len(entries) < limit:
+            return None
+        limit *= 8
 
 
 def newest_epoch(root: Path) -> int | None:

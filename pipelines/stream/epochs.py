@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 
 from pipelines import summary
 from pipelines.index import STATE
-from pipelines.ledger import Change, empty, publish, recover
+from pipelines.ledger import Change, empty, publish, recover, unfinished
 from pipelines.step import StepResult, Workshop, step
 from pipelines.stream.feed import Feed
 from pipelines.stream.identity import Identity
@@ -77,7 +77,7 @@ class Epochs:
             if self.stopping.is_set():
                 raise Stopping
             try:
-                if self.failure is not None:
+                if self.failure is not None or unfinished(self._shop.root):  # an upkeep's change may be
                     self._look_where_we_are()
                     self.failure = None
                 if number > self._done:
