@@ -25,7 +25,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from filters.stage import Stage
 from schemas import columns
 from schemas.errors import ConfigError
-from schemas.post import POST, QUARANTINE, TOMBSTONE
+from schemas.post import POST, QUARANTINE, TOMBSTONES
 from schemas.tokens import DOCUMENT
 from schemas.version import VERSION
 
@@ -49,7 +49,9 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = ("id", "created_at")
+STATISTICS = ("created_at",)  # of a file, in its table's log; no id: a log keeps what it says, a post may have to go
+OPEN = "done_at"  # of tombstones the log says how many are null
+ROW_GROUP_STATISTICS = ("id", *STATISTICS)
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
 
@@ -86,7 +88,7 @@ def posts_schema(stages: Iterable[Stage]) -> pa.Schema:
 
 def table_schemas(stages: Iterable[Stage]) -> dict[str, pa.Schema]:
     """Return the schema of every table by name; `stages` ends with the verdict."""
-    return {"posts": posts_schema(stages), "documents": DOCUMENT, "quarantine": QUARANTINE, "tombstones": TOMBSTONE}
+    return {"posts": posts_schema(stages), "documents": DOCUMENT, "quarantine": QUARANTINE, "tombstones": TOMBSTONES}
 
 
 class DataFileWriter:
@@ -101,7 +103,7 @@ class DataFileWriter:
         self._file = root / table / self._path
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(self._file, self._schema, **_encoding(self._schema))
-        self._rows = 0
+        self._rows = self._open = 0
         self._range: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> DataFileWriter:
@@ -121,6 +123,8 @@ class DataFileWriter:
         for name in STATISTICS:
             if name in self._schema.names:
                 self._widen(name, table.column(name))
+        if OPEN in self._schema.names:
+            self._open += table.column(OPEN).null_count
 
     def _widen(self, name: str, column: pa.ChunkedArray) -> None:
         low, high = pc.min_max(column).as_py().values()
@@ -136,11 +140,13 @@ class DataFileWriter:
         if self._rows == 0:
             self._file.unlink()
             return None
-        stats = {
+        stats: dict[str, Any] = {
             "numRecords": self._rows,
             "minValues": {name: _stat(low, up=False) for name, (low, _) in self._range.items()},
             "maxValues": {name: _stat(high, up=True) for name, (_, high) in self._range.items()},
         }
+        if OPEN in self._schema.names:
+            stats["nullCount"] = {OPEN: self._open}
         size = self._file.stat().st_size
         return DataFile(self._table, self._path, size, self._rows, self._partition, json.dumps(stats))
 
@@ -152,7 +158,7 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
         "compression": {path: "none" if path.partition(".")[0] in RANDOM else "zstd" for path in leaves},
         "compression_level": {path: 1 for path in leaves if path.partition(".")[0] not in RANDOM},
         "use_dictionary": [path for path in leaves if path in REPEATING],
-        "write_statistics": [path for path in leaves if path in STATISTICS],
+        "write_statistics": [path for path in leaves if path in ROW_GROUP_STATISTICS],
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from filters.kernels.sorted_keys import find_sorted
-from pipelines.duplicates.history import COPIES, KINDS, Owners, RunFile
+from pipelines.duplicates.history import COPIES, EVENTS, KINDS, Owners, RunFile, rows_of
 from pipelines.duplicates.keys import Keys
 from pipelines.duplicates.records import RECORD, Longs
 from pipelines.duplicates.search import Expiry
@@ -32,7 +32,12 @@ from schemas.errors import RunError
 FOLDER = "index"
 MANIFEST = "manifest.json"
 FAN_OUT = 8  # runs of one size that are merged into one
-SMALL_ROWS = {"entries": 1 << 20, "records": 1 << 16, "copies": 1 << 16}  # runs below this are of one size
+SMALL_ROWS = {
+    "entries": 1 << 20,
+    "records": 1 << 16,
+    "copies": 1 << 16,
+    "events": 1 << 16,
+}  # runs below this are of one size
 
 SortedRun = tuple[RunFile, ...]
 
@@ -175,15 +180,13 @@ class EmbeddedHistory:
 
     def copies(self, originals: Longs) -> pa.Table:
         """Return what is known of the clusters of some originals, sorted and distinct."""
-        found = []
-        for file in self._reaching("copies", originals):
-            rows = self._rows(file)
-            held = np.asarray(rows.column("original"))
-            start, end = (np.searchsorted(held, originals, side=side) for side in ("left", "right"))
-            counts = end - start
-            within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-            found.append(rows.take(pa.array(np.repeat(start, counts) + within)))
+        found = [rows_of(self._rows(file), "original", originals) for file in self._reaching("copies", originals)]
         return pa.concat_tables([COPIES.empty_table(), *found])
+
+    def events(self, names: Longs) -> pa.Table:
+        """Return what events said of some names, sorted and distinct."""
+        found = [rows_of(self._rows(file), "name", names) for file in self._reaching("events", names)]
+        return pa.concat_tables([EVENTS.empty_table(), *found])
 
     def _reaching(self, kind: str, keys: Keys | Longs) -> Sequence[RunFile]:
         """Return the files of a kind that may hold some of the sorted keys."""

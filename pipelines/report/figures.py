@@ -48,6 +48,7 @@ COLUMNS = (
     "duplicates.cluster_authors",
     "verdict.reasons",
 )
+FILE_ORDER = ("partition.route", "min.created_at", "max.created_at", "num_records", "path")
 
 Counts = npt.NDArray[np.int64]
 
@@ -121,7 +122,7 @@ def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
     delta.load_as_version(version - 1)
     before = set(pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist())
     new = [action for action in actions if action["path"] not in before]
-    new.sort(key=lambda action: tuple(str(action.get(key)) for key in ("partition.route", "min.id", "max.id", "path")))
+    new.sort(key=lambda action: tuple(str(action.get(key)) for key in FILE_ORDER))
     return [
         File(out / table / unquote(action["path"]), action.get("partition.route") or "", action["num_records"] or 0)
         for action in new
