@@ -24,7 +24,7 @@ from pipelines import session
 from pipelines.duplicates import Search, find_duplicates
 from pipelines.exchange import in_this_process, map_rows, read_box
 from pipelines.index import open_index
-from pipelines.run import intake
+from pipelines.intake import read_splits
 from pipelines.sources import plan_splits
 from pipelines.step import StepResult, Workshop, lay_out_search, rehearse_search, stage_posts
 from pipelines.tokens.tokenizer import load_tokenizer
@@ -40,7 +40,7 @@ def search(spark: SparkSession, files: Sequence[str], config: Config, folder: Pa
     """
     shop = _shop(spark, config, folder)
     result = StepResult(epoch=0, token_set="")
-    result.staged = stage_posts(intake(spark, plan_splits(files, config.input), config), shop)
+    result.staged = stage_posts(read_splits(spark, plan_splits(files, config.input), config.input), shop)
     layout = lay_out_search(result, shop, spark.sparkContext.defaultParallelism)
     found = find_duplicates(shop.run, layout)
     written = shop.run(len(layout.staged.files), lambda part: _write(layout, found.decisions, part, folder), even=True)

@@ -109,6 +109,38 @@ def run(
 
 
 @app.command()
+def stream(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="kafka://BROKERS/TOPIC, files://DIR, jetstream://HOST, mastodon://HOST."),
+    ],
+    out: Out,
+    once: Annotated[bool, typer.Option("--once", help="Process what is there, then stop.")] = False,
+    most: Annotated[int | None, typer.Option("--max-posts-per-epoch", metavar="N", help="Bound an epoch.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = [],  # noqa: B006
+    models: Models = [],  # noqa: B006
+    input_format: InputFormat = "auto",
+    master: Master = None,
+    accept: Annotated[bool, typer.Option("--new-config", help="Go on with another configuration.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Curate a live stream into a folder, epoch after epoch, until SIGTERM or Ctrl-C; each epoch is whole or absent."""
+    from pipelines.stream import job
+
+    words = [*settings, f"input.format={input_format}"] if input_format != "auto" else list(settings)
+    words += [f"stream.max_posts_per_epoch={most}"] if most is not None else []
+    words += [f"spark.master={master}"] if master else []
+    done = job.stream(job.StreamOrder(source, out, _config(config, words, models), once, accept))
+    if as_json:
+        _print_json(done)
+    else:
+        posts = done["posts"]
+        _say(f"{done['epochs']:,} epochs, {posts.get('read', 0):,} posts read, {posts.get('kept', 0):,} kept")
+
+
+@app.command()
 def score(
     inputs: Inputs,
     stages: Annotated[str, typer.Option("--stages", help="Stages to run, by comma: language,quality,toxicity.")],

@@ -40,6 +40,13 @@ def _interrupted(error: BaseException | None) -> bool:
     return error is not None
 
 
+def may_pass(message: str) -> bool:
+    """Tell whether what failed may go well the next time: not what we raise ourselves, not a full disk, not a file
+    that may not be read.
+    """
+    return not any(pattern.search(message) for pattern in (_OURS, _FULL, _DENIED, _MODULE, _JVM))
+
+
 def explain(message: str) -> SwarmfeedError:
     """Name the failure in a Spark or system message; the message itself may hold texts and is not repeated.
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-from pyspark.sql import SparkSession
 
 import filters
 from filters.stage import configure
 from pipelines import failures, report, session, summary, tables
 from pipelines.index import open_index
 from pipelines.index.rebuild import catch_up
+from pipelines.intake import read_splits
 from pipelines.ledger import Change, claim, publish
 from pipelines.progress import Watch
-from pipelines.sources import Split, plan_splits, read_split
-from pipelines.step import Intake, Part, StepResult, Workshop, step, warm_up
+from pipelines.sources import Split, plan_splits
+from pipelines.step import StepResult, Workshop, step, warm_up
 from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
@@ -63,7 +61,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
             warm_up(shop)
             catch_up(shop.run, index, out, config.duplicates)
             started = time.monotonic()
-            result = step(intake(spark, splits, config), shop, epoch, sets.next_version(out, MEMBER))
+            result = step(read_splits(spark, splits, config.input), shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)
         publish(out, _record(result, totals, identity), schemas, index)
         seconds = time.monotonic() - started
@@ -93,18 +91,6 @@ def _record(result: StepResult, totals: dict[str, Any], identity: str) -> Change
         folders=(result.token_set,) if totals["tokens"]["kept"] else (),
         index=result.index,
     )
-
-
-def intake(spark: SparkSession, splits: Sequence[Split], config: Config) -> Intake:
-    """Make one partition of each split: executors read the files themselves, the JVM never sees a text."""
-
-    def parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Part]:
-        for batch in batches:
-            for number in batch.column(0).to_pylist():
-                split = splits[number]
-                yield number, split.path, read_split(split, config.input)
-
-    return Intake(spark.range(0, len(splits), 1, max(1, len(splits))), parts)
 
 
 def input_identity(splits: Sequence[Split]) -> str:

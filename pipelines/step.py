@@ -40,6 +40,8 @@ from schemas.post import POST, QUARANTINE, TOMBSTONE
 
 SAMPLE = "@you Caf&#233; &amp; cake: call +44 20 7946 0018 or mail a@b.example, see https://x.example #now"
 
+PHASES = ("annotate", "duplicates", "decide", "index")
+
 Part = tuple[int, str, Iterator[Records]]  # number, origin, what it yields
 
 
@@ -62,6 +64,7 @@ class Workshop:
     index: Index
     root: Path
     staging: Path
+    phase: Callable[[str], None] = lambda name: None  # told what the step is at: see PHASES
 
     @property
     def run(self) -> Run:
@@ -88,6 +91,7 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     """
     result = StepResult(epoch, token_set)
     started = time.monotonic()
+    shop.phase("annotate")
     result.staged = stage_posts(intake, shop, epoch)
     _check_budget(result.staged, shop.config.error_budget)
     result.seconds["stage"] = time.monotonic() - started
@@ -104,12 +108,15 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
 def _finish(result: StepResult, shop: Workshop) -> None:
     """Compare the staged posts, decide them, and plan what the index learns."""
     started = time.monotonic()
+    shop.phase("duplicates")
     search = lay_out_search(result, shop, shop.spark.sparkContext.defaultParallelism)
     findings = find_duplicates(shop.run, search)
     events = _learn_events(result, shop)
     compared = time.monotonic()
+    shop.phase("decide")
     result.decided = _decide(findings.decisions, events, result, (search, shop))
     decided = time.monotonic()
+    shop.phase("index")
     days = {day: posts for day, posts in _days(result, shop).items() if search.expiry.holds(np.array(day))}
     records = [part.records for part in result.decided if part.records is not None]
     learnt = Learnt(result.epoch, days, search.expiry, (*findings.entries, *records, *findings.copies, *events))

@@ -101,11 +101,10 @@ class Config(_Section):
                 raise ConfigError(f"{where}: unknown key '{key}': {hint}") from None
             raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
 
-    def hash(self, contents: Mapping[str, str] | None = None) -> str:
-        """Return 16 hex digits of the sha256 of everything that can change a result.
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that can change a result, as plain data.
 
-        How work is cut up, who keeps the index and when a folder is tidied cannot. `contents` tells by stage the
-        sha256 of the files that its settings name: another content is another config.
+        How work is cut up, who keeps the index and when a folder is tidied cannot.
         """
         cut: dict[str, bool | set[str]] = {
             "spark": True,
@@ -114,7 +113,14 @@ class Config(_Section):
             "input": {"split_bytes", "split_rows", "batch_rows"},
             "duplicates": {"index", "index_password_file"},
         }
-        data = self.model_dump(mode="json", exclude=cut)
+        return self.model_dump(mode="json", exclude=cut)
+
+    def hash(self, contents: Mapping[str, str] | None = None) -> str:
+        """Return 16 hex digits of the sha256 of everything that can change a result.
+
+        `contents` tells by stage the sha256 of the files that its settings name: another content is another config.
+        """
+        data = self.deciding()
         if contents:
             data["contents"] = dict(contents)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

@@ -73,3 +73,6 @@ class Manifest(_Part):
     config_hash: str
     models: dict[str, str]  # sha256 by stage
     swarmfeed_version: str
+    replaces: tuple[str, ...] = ()  # versions of its member that it stands for: the oldest, and all still on disk
+    forgotten: int = 0  # documents taken out since they were first written
+    receipts: tuple[str, ...] = ()  # of what was forgotten

@@ -47,14 +47,15 @@ def _expand(path: str) -> Iterator[str]:
         found = glob.glob(path, recursive=True)  # noqa: PTH207
         if not glob.has_magic(path):
             raise ConfigError(f"{path}: no such file or folder, or no permission to see it")
-    files = [file for name in found for file in (_in_folder(name) if Path(name).is_dir() else [name])]
+    files = [file for name in found for file in (files_in(name) if Path(name).is_dir() else [name])]
     if not files:
         kinds = " ".join(CONTAINERS)
         raise ConfigError(f"{path}: nothing to read there: expected files named {kinds}, plain or with .gz, .zst")
     yield from files
 
 
-def _in_folder(folder: str) -> Iterator[str]:
+def files_in(folder: str) -> Iterator[str]:
+    """Yield the files of a folder, and of those in it, that can be read; hidden ones are passed over."""
     if not os.access(folder, os.R_OK | os.X_OK):
         raise ConfigError(f"{folder}: cannot read this folder: check its permissions")
     for where, folders, names in os.walk(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -31,12 +32,20 @@ BATCH_BYTES = 64 << 20  # raw bytes after which a batch is handed on even when i
 BOM = b"\xef\xbb\xbf"
 
 
-def parse_values(values: Iterable[bytes], format: str) -> Records:
-    """Read messages of a platform as they come from a stream; quarantined ones have neither file nor line."""
-    rows = Rows()
+def parse_values(
+    values: Iterable[bytes | None], format: str, where: str | None = None, numbers: Iterable[int] | None = None
+) -> Records:
+    """Read messages of a platform as they come from a stream; a message of nothing (None) is a notice.
+
+    `where` and `numbers` say in quarantine which messages they were, as file and line do for files.
+    """
+    rows = Rows(where)
     reader = READERS[format]
-    for raw in values:
-        read_record(raw, reader, rows, InputConfig.model_fields["max_record_bytes"].default)
+    for raw, rows.line in zip(values, repeat(None) if numbers is None else numbers, strict=False):
+        if raw is None:
+            rows.notices += 1
+        else:
+            read_record(raw, reader, rows, InputConfig.model_fields["max_record_bytes"].default)
     return rows.pour()
 
 

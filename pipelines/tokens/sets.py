@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipelines.tokens.shards import TOKENIZER_KEY, ShardFile, ShardSummary, rows_with_tokens
+from pipelines.tokens.shards import TOKENIZER_KEY, ShardSummary, rows_with_tokens, write_pieces
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.errors import ConfigError, RunError
 from schemas.tokens import TOKEN_SHARD, Manifest, Shard
@@ -51,10 +51,83 @@ def next_version(root: Path, member: str) -> str:
         raise ConfigError(
             f"member '{member}': expected letters, digits, '.', '_' and '-', starting with a letter or digit"
         )
+    return f"{SETS}/{member}/v{newest_number(root, member) + 1:06d}"
+
+
+def newest_number(root: Path, member: str) -> int:
+    """Return the highest number that a version of a member has, 0 before the first.
+
+    No number comes back: a version goes only after another, with a higher number, was published in its place.
+    """
+    return max((version_number(name) for name in _folders(root, member)), default=0)
+
+
+def version_number(version: str) -> int:
+    """Return the number in the name of a version."""
+    return int(version[1:])
+
+
+def folder_name(manifest: Manifest) -> str:
+    """Return the folder of a version below the output folder."""
+    return f"{SETS}/{manifest.member}/{manifest.version}"
+
+
+def members(root: Path) -> list[str]:
+    """Return the members that have a token set, by name."""
+    folder = root / SETS
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def current(root: Path, member: str) -> list[Manifest]:
+    """Return the versions that no other stands for, oldest content first: what a trainer reads.
+
+    Together they hold every document once. What is returned stays readable for upkeep.keep_hours, or until something
+    in it has to be forgotten.
+    """
+    found = versions(root, member)
+    old = {name for manifest in found for name in manifest.replaces}
+    return sorted((manifest for manifest in found if manifest.version not in old), key=_age)
+
+
+def replaced(root: Path, member: str) -> list[Manifest]:
+    """Return the versions, still on disk, that another stands for, oldest content first."""
+    found = versions(root, member)
+    old = {name for manifest in found for name in manifest.replaces}
+    return sorted((manifest for manifest in found if manifest.version in old), key=_age)
+
+
+def versions(root: Path, member: str) -> list[Manifest]:
+    """Return every finished version of a member as it was at one moment, in the order they were written.
+
+    Versions come and go while this reads: one that takes the place of others could come after the look at the folder,
+    and they go before they are read. So it looks again until nothing has changed in between.
+    """
     folder = root / SETS / member
-    found = [_VERSION.fullmatch(path.name) for path in folder.iterdir()] if folder.is_dir() else []
-    last = max((int(match.group(1)) for match in found if match), default=0)
-    return f"{SETS}/{member}/v{last + 1:06d}"
+    names = _finished(root, member)
+    while True:
+        try:
+            found = [read_manifest(folder / name) for name in names]
+        except ConfigError:
+            if names == _finished(root, member):
+                raise
+            found = []
+        before, names = names, _finished(root, member)
+        if names == before:
+            return found
+
+
+def _finished(root: Path, member: str) -> list[str]:
+    names = [name for name in _folders(root, member) if (root / SETS / member / name / MANIFEST_FILE).is_file()]
+    return sorted(names, key=version_number)
+
+
+def _folders(root: Path, member: str) -> list[str]:
+    folder = root / SETS / member
+    return [path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def _age(manifest: Manifest) -> int:
+    return min(map(version_number, (manifest.version, *manifest.replaces)))
 
 
 def write_shards(
@@ -67,37 +140,17 @@ def write_shards(
     run twice does no harm. Raises RunError when a file cannot be written or the version is finished already.
     """
     _refuse_finished(folder)
-    summaries: list[ShardSummary] = []
-    shard: ShardFile | None = None
     try:
-        for piece, lengths in rows_with_tokens(documents, tokenizer):
-            start = 0
-            while start < piece.num_rows:
-                if shard is None:
-                    name = f"shard-{prefix}-{len(summaries):05d}.parquet"
-                    shard = ShardFile(folder / name, shard_tokens, tokenizer.sha256)
-                start += shard.take(piece, lengths, start)
-                if start < piece.num_rows:
-                    summaries.append(shard.finish())
-                    shard = None
-        if shard is not None:
-            summaries.append(shard.finish())
-            shard = None
+        return write_pieces(rows_with_tokens(documents, tokenizer), folder, prefix, shard_tokens, tokenizer.sha256)
     except OSError as error:
         raise RunError(f"token set {folder.name}: cannot write a shard: {error.strerror or error}") from None
-    finally:
-        if shard is not None:
-            shard.abandon()
-    return summaries
 
 
 def finish(folder: Path, summaries: Sequence[ShardSummary], origin: Origin) -> Manifest:
     """Write the manifest of the shards in `.../MEMBER/VERSION`, which makes the folder a token set, and return it.
 
-    Files of the folder that no summary names (left by lost attempts) are removed first. Raises RunError when the
-    version is finished already, a shard is missing or the manifest cannot be written.
+    Raises RunError where `seal` does.
     """
-    _refuse_finished(folder)
     summaries = sorted(summaries, key=lambda summary: summary.shard.file)
     languages: Counter[str] = Counter()
     for summary in summaries:
@@ -111,20 +164,35 @@ def finish(folder: Path, summaries: Sequence[ShardSummary], origin: Origin) -> M
         tokens=sum(summary.shard.tokens for summary in summaries),
         shards=tuple(summary.shard for summary in summaries),
         tokenizer=origin.tokenizer.card(),
-        languages=dict(sorted(languages.items(), key=lambda entry: (-entry[1], entry[0]))),
+        languages=most_first(languages),
         first_created_at=min(firsts, default=None),
         last_created_at=max(lasts, default=None),
         config_hash=origin.config_hash,
         models=dict(sorted(origin.models.items())),
         swarmfeed_version=VERSION,
     )
+    seal(folder, manifest)
+    return manifest
+
+
+def most_first(languages: Mapping[str, int]) -> dict[str, int]:
+    """Order languages the way a manifest lists them."""
+    return dict(sorted(languages.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a folder of shards, which makes it a token set.
+
+    Files of the folder that the manifest does not name (left by lost attempts) are removed first. Raises RunError when
+    the version is finished already, a shard is missing or the manifest cannot be written.
+    """
+    _refuse_finished(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder, manifest)
         _write_manifest(folder, manifest)
     except OSError as error:
         raise RunError(f"token set {folder.name}: cannot write its manifest: {error.strerror or error}") from None
-    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -74,6 +74,49 @@ def _encode(piece: pa.RecordBatch, tokenizer: Tokenizer, end: int | None) -> tup
     return pa.RecordBatch.from_arrays(columns, schema=TOKEN_SHARD), np.diff(offsets).astype(np.int64)
 
 
+def write_pieces(
+    pieces: Iterable[tuple[pa.RecordBatch, Lengths]], folder: Path, prefix: str, most_tokens: int, tokenizer_sha256: str
+) -> list[ShardSummary]:
+    """Write rows of TOKEN_SHARD, with their numbers of tokens, into shard-PREFIX-NNNNN.parquet, in order."""
+    summaries: list[ShardSummary] = []
+    shard: ShardFile | None = None
+    try:
+        for piece, lengths in pieces:
+            start = 0
+            while start < piece.num_rows:
+                if shard is None:
+                    name = f"shard-{prefix}-{len(summaries):05d}.parquet"
+                    shard = ShardFile(folder / name, most_tokens, tokenizer_sha256)
+                start += shard.take(piece, lengths, start)
+                if start < piece.num_rows:
+                    summaries.append(shard.finish())
+                    shard = None
+        if shard is not None:
+            summaries.append(shard.finish())
+            shard = None
+    finally:
+        if shard is not None:
+            shard.abandon()
+    return summaries
+
+
+def tokens_by_language(rows: pa.RecordBatch, lengths: Lengths) -> dict[str, int]:
+    """Return how many tokens of each language some rows hold."""
+    language = pc.fill_null(rows.column("language"), UNKNOWN_LANGUAGE).dictionary_encode()
+    sums = np.zeros(len(language.dictionary), np.int64)
+    np.add.at(sums, language.indices.to_numpy(), lengths)
+    return dict(zip(language.dictionary.to_pylist(), sums.tolist(), strict=True))
+
+
+def time_range(times: pa.Array | pa.ChunkedArray) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last of some times, of those that the calendar of a manifest can say."""
+    micros = times.drop_null().cast(pa.int64()).to_numpy()
+    micros = micros[(micros >= _FIRST) & (micros <= _LAST)]
+    if not len(micros):
+        return None, None
+    return _EPOCH + int(micros.min()) * _MICROSECOND, _EPOCH + int(micros.max()) * _MICROSECOND
+
+
 class ShardFile:
     """A shard while it is written, under a name nobody reads; `finish` gives it its own, `abandon` removes it."""
 
@@ -83,7 +126,7 @@ class ShardFile:
         self.documents = 0
         self.tokens = 0
         self._languages: Counter[str] = Counter()
-        self._times: list[int] = []  # first and last, microseconds since 1970; empty while none is known
+        self._times: list[datetime] = []  # first and last; empty while none is known
         self._group: list[pa.RecordBatch] = []
         self._group_tokens = self._group_documents = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +165,7 @@ class ShardFile:
         size = self._file.tell()
         self._file.close()
         self._pending.replace(self.path)
-        first, last = [_EPOCH + time * _MICROSECOND for time in self._times] or (None, None)
+        first, last = self._times or (None, None)
         shard = Shard(
             file=self.path.name,
             sha256=self._file.digest.hexdigest(),
@@ -150,15 +193,9 @@ class ShardFile:
         self._group.append(rows)
         self._group_documents += rows.num_rows
         self._group_tokens += tokens
-        language = pc.fill_null(rows.column("language"), UNKNOWN_LANGUAGE).dictionary_encode()
-        sums = np.zeros(len(language.dictionary), np.int64)
-        np.add.at(sums, language.indices.to_numpy(), lengths)
-        self._languages.update(dict(zip(language.dictionary.to_pylist(), sums.tolist(), strict=True)))
-        times = rows.column("created_at").drop_null().cast(pa.int64()).to_numpy()
-        times = times[(times >= _FIRST) & (times <= _LAST)]  # what the calendar of a manifest can say
-        if len(times):
-            known = [*self._times, int(times.min()), int(times.max())]
-            self._times = [min(known), max(known)]
+        self._languages.update(tokens_by_language(rows, lengths))
+        known = [*self._times, *(time for time in time_range(rows.column("created_at")) if time is not None)]
+        self._times = [min(known), max(known)] if known else []
 
     def _flush(self) -> None:
         if self._group:

@@ -1,0 +1,170 @@
+"""A journal as a Spark source: its entries are the offsets, a micro-batch is a stretch of them.
+
+Rows carry the numbers of entries and nothing else, so no post and no secret of a source is ever in Spark's plan; the
+executors read the splits that the entries name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
+
+from pipelines.intake import read_splits
+from pipelines.journal import Journal
+from pipelines.step import Intake
+from pipelines.telemetry.figures import SourceFigures
+from schemas.config import Config
+from schemas.errors import SwarmfeedError
+
+JOURNAL = "journal"  # folder beside the tables' state
+
+
+class Finder(Protocol):
+    """Finds input and appends it to a journal."""
+
+    def find_all(self) -> None:
+        """Find what is there now, and return when that is in the journal."""
+        ...
+
+    def start(self) -> None:
+        """Go on finding, in a thread."""
+        ...
+
+    def stop(self) -> None:
+        """Stop finding."""
+        ...
+
+    @property
+    def figures(self) -> SourceFigures:
+        """Say how the source is."""
+        ...
+
+    @property
+    def failure(self) -> SwarmfeedError | None:
+        """Return why nothing will ever be found again, None while it may."""
+        ...
+
+
+class JournalFeed:
+    """Feeds a stream from the journal that a finder fills."""
+
+    def __init__(self, finder: Finder, journal: Journal, config: Config) -> None:
+        self._finder, self._journal, self._config = finder, journal, config
+        self._end = journal.begin
+
+    def open(self, spark: SparkSession, once: bool) -> None:
+        """Begin to find input; with `once`, find what is there and no more."""
+        spark.dataSource.register(JournalSource)
+        if once:
+            self._finder.find_all()
+        else:
+            self._finder.start()
+
+    def frame(self, spark: SparkSession) -> DataFrame:
+        """Return the numbers of the entries, epoch by epoch."""
+        options = {"journal": str(self._journal.folder), "records": self._config.stream.max_posts_per_epoch}
+        return spark.readStream.format(JournalSource.name()).options(**options).load()
+
+    def intake(self, batch: DataFrame) -> Intake:
+        """Return the splits of a micro-batch's entries, a part each."""
+        numbers = [row.entry for row in batch.collect()]
+        self._end = max(numbers) + 1
+        released = self._journal.begin  # what is in front was published, or held nothing
+        splits = [split for number in numbers if number >= released for split in self._journal.entry(number).splits]
+        return read_splits(batch.sparkSession, splits, self._config.input)
+
+    def published(self) -> None:
+        """Release the entries of the last micro-batch."""
+        self._journal.release(self._end)
+
+    def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
+        """Say how the finder is and how much of the journal waits."""
+        waiting = sum(entry.records for entry in self._journal.entries(self._end))
+        return replace(self._finder.figures, lag_records=waiting)
+
+    @property
+    def failure(self) -> SwarmfeedError | None:
+        """Return why nothing will ever be found again, None while it may."""
+        return self._finder.failure
+
+    def close(self) -> None:
+        """Stop finding input."""
+        self._finder.stop()
+
+
+class JournalSource(DataSource):
+    """The entries of a journal as rows of their numbers. Options: `journal`, its folder; `records`, most an epoch."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return what Spark knows the source by."""
+        return "swarmfeed_journal"
+
+    def schema(self) -> str:
+        """Return the one column."""
+        return "entry long"
+
+    def streamReader(self, schema: Any) -> JournalReader:  # noqa: N802  (Spark's name)
+        """Return what reads the journal for a stream."""
+        return JournalReader(self.options["journal"], int(self.options["records"]))
+
+
+@dataclass
+class Entries(InputPartition):
+    """The entries from a number up to another."""
+
+    start: int
+    end: int
+
+
+class JournalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
+    """Says how far a journal reaches and which entries an epoch takes. Offsets are `{"entry": NUMBER}`."""
+
+    def __init__(self, folder: str, records: int) -> None:
+        self._folder, self._records = folder, records
+        self._target: int | None = None  # where a run over what is there ends
+
+    def initialOffset(self) -> dict[str, int]:  # noqa: N802
+        """Begin with the first entry that was not released."""
+        return {"entry": self._journal.begin}
+
+    def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802
+        """Bound an epoch."""
+        return ReadMaxRows(self._records)
+
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
+        """Take note of where the journal ends now."""
+        self._target = self._journal.end
+
+    def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:  # noqa: N802
+        """Go on from `start` while the records of the entries stay below the bound; one entry always goes."""
+        most = limit.max_rows if isinstance(limit, ReadMaxRows) else None
+        end, records = start["entry"], 0
+        for entry in self._journal.entries(start["entry"]):
+            records += entry.records
+            past = self._target is not None and entry.number >= self._target
+            if past or (most is not None and records > most and end > start["entry"]):
+                break
+            end = entry.number + 1
+        return {"entry": end}
+
+    def partitions(self, start: dict[str, int], end: dict[str, int]) -> list[InputPartition]:
+        """Name the entries of an epoch; one task can do that."""
+        return [Entries(start["entry"], end["entry"])] if start != end else []
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Yield the numbers of some entries."""
+        assert isinstance(partition, Entries)
+        numbers = pa.array(range(partition.start, partition.end), pa.int64())
+        yield pa.RecordBatch.from_arrays([numbers], names=["entry"])
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(Path(self._folder))

@@ -1,0 +1,147 @@
+"""Kafka as a feed, read by Spark's own connector: `kafka://BROKERS/TOPIC`, any platform's messages in the values.
+
+The offsets of an epoch are in Spark's checkpoint; executors get the values as Arrow batches and read them as they read
+the lines of a file. A quarantined record says in `file` and `line` which partition and offset it had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import TaskContext
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines.sources import Records, parse_values
+from pipelines.sources.guess import guess_format
+from pipelines.step import Intake, Part
+from pipelines.telemetry.figures import SourceFigures, SourceStatus
+from schemas.config import Config
+from schemas.errors import ConfigError, SetupError
+
+CONNECTOR = "org.apache.spark:spark-sql-kafka-0-10_2.13"
+PATIENCE_MILLIS = 15_000  # how long a broker may take to answer at the start
+
+
+@dataclass
+class KafkaFeed:
+    """Feeds a stream from a topic; its offsets are Kafka's own."""
+
+    address: str
+    brokers: str
+    topic: str
+    config: Config
+    failure = None  # a broker may always come back
+
+    @classmethod
+    def parse(cls, place: str, config: Config) -> KafkaFeed:
+        """Take `BROKERS/TOPIC` apart; raise ConfigError when it is something else."""
+        brokers, _, topic = place.partition("/")
+        if not brokers or not topic or "/" in topic:
+            raise ConfigError(f"kafka://{place}: expected kafka://HOST:PORT[,HOST:PORT...]/TOPIC")
+        return cls(f"kafka://{place}", brokers, topic, config)
+
+    def open(self, spark: SparkSession, once: bool) -> None:
+        """Look whether connector, brokers and topic are there: Spark itself would wait minutes to say so."""
+        try:
+            spark.readStream.format("kafka").options(**self._options()).load()
+        except AnalysisException:
+            raise SetupError(
+                f"Spark's Kafka connector is missing: --set 'spark.packages=[{CONNECTOR}:{spark.version}]' lets Spark "
+                "fetch it, --set 'spark.jars=[...]' names its files; with spark-submit: --packages"
+            ) from None
+        if self.topic not in self._topics(spark):
+            raise ConfigError(f"{self.address}: no topic '{self.topic}' there; create it first")
+
+    def frame(self, spark: SparkSession) -> DataFrame:
+        """Return the messages, epoch by epoch, in as many tasks as there are cores at least."""
+        return spark.readStream.format("kafka").options(**self._options()).load().select("value", "partition", "offset")
+
+    def intake(self, batch: DataFrame) -> Intake:
+        """Return the messages of a micro-batch, a part for each Spark partition."""
+        where, format = self.address, self.config.input.format
+
+        def parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Part]:
+            first = next(batches, None)
+            if first is not None:
+                context = TaskContext.get()
+                number = context.partitionId() if context else 0
+                yield number, where, read_messages(first, batches, where, format)
+
+        return Intake(batch, parts)
+
+    def published(self) -> None:
+        """Do nothing: how long messages stay is the broker's affair."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
+        """Count the messages that wait, over all partitions."""
+        waiting = None
+        for source in progress["sources"] if progress else ():
+            ends, latest = (_offsets(source[name]).get(self.topic, {}) for name in ("endOffset", "latestOffset"))
+            waiting = sum(latest[partition] - ends.get(partition, 0) for partition in latest)
+        return SourceFigures("kafka", SourceStatus.STREAMING, lag_records=waiting)
+
+    def _options(self) -> dict[str, str]:
+        return {
+            "kafka.bootstrap.servers": self.brokers,
+            "subscribe": self.topic,
+            "startingOffsets": "earliest",
+            "maxOffsetsPerTrigger": str(self.config.stream.max_posts_per_epoch),
+            "kafka.default.api.timeout.ms": str(PATIENCE_MILLIS),
+            "kafka.request.timeout.ms": str(PATIENCE_MILLIS - 5_000),
+        }
+
+    def _topics(self, spark: SparkSession) -> set[str]:
+        """Return the topics there are. Raises ConfigError when no broker answers."""
+        java: Any = spark.sparkContext._jvm
+        settings = java.java.util.HashMap()
+        settings.put("bootstrap.servers", self.brokers)
+        settings.put("default.api.timeout.ms", str(PATIENCE_MILLIS))
+        settings.put("request.timeout.ms", str(PATIENCE_MILLIS - 5_000))
+        try:
+            client = java.org.apache.kafka.clients.admin.AdminClient.create(settings)
+        except Py4JJavaError:
+            raise ConfigError(f"{self.address}: '{self.brokers}' names no host and port that can be reached") from None
+        try:
+            return set(client.listTopics().names().get())
+        except Py4JError:
+            raise ConfigError(
+                f"{self.address}: no Kafka broker answered at {self.brokers} within {PATIENCE_MILLIS // 1000} seconds"
+            ) from None
+        finally:
+            client.close()
+
+
+def _offsets(said: Any) -> Mapping[str, Mapping[str, int]]:
+    """Return offsets by topic and partition, which Spark gives as JSON or as what that stands for."""
+    return json.loads(said) if isinstance(said, str) else said or {}
+
+
+def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: str, format: str) -> Iterator[Records]:
+    """Yield what messages hold, a batch at a time; columns are value, partition and offset.
+
+    A format that nobody named is told from the first messages; where none fits, all are quarantined as canonical ones.
+    """
+    values = first.column("value").to_pylist()
+    if format == "auto":
+        format = _guess([value for value in values if value is not None], where)
+    for batch in chain([first], rest):
+        partition = batch.column("partition")[0].as_py() if batch.num_rows else 0
+        values = batch.column("value").to_pylist()
+        yield parse_values(values, format, f"{where}/{partition}", batch.column("offset").to_pylist())
+
+
+def _guess(values: list[bytes], where: str) -> str:
+    try:
+        return guess_format(iter(values), where)
+    except ConfigError:
+        return "canonical"

@@ -1,0 +1,1 @@
+"""What a stream says of itself: one state, which metrics, health, status line and log show."""
