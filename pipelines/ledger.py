@@ -119,13 +119,18 @@ def publish(root: Path, change: Change, schemas: Mapping[str, pa.Schema], index:
     recover(root, schemas, index)
 
 
+def unfinished(root: Path) -> Change | None:
+    """Return the change that a crash, or a failure past its commit point, left to be finished."""
+    path = root / STATE / REDO
+    return Change.from_json(path.read_text()) if path.exists() else None
+
+
 def recover(root: Path, schemas: Mapping[str, pa.Schema], index: Index | None = None) -> bool:
     """Do what the redo record says, wherever a crash left it, and drop it; tell whether there was one."""
-    path = root / STATE / REDO
-    if not path.exists():
+    change = unfinished(root)
+    if change is None:
         return False
     _remove(root / STATE / RESERVE)  # a crash may have left it
-    change = Change.from_json(path.read_text())
     staging = root / STATE / change.staging
     for name in [*(f"{file.table}/{file.path}" for file in change.files), *change.folders]:
         source, target = staging / name, root / name
@@ -138,7 +143,7 @@ def recover(root: Path, schemas: Mapping[str, pa.Schema], index: Index | None = 
         index.apply(change.index, staging)
     for name in change.gone:
         _delete(root / name)
-    path.unlink()
+    (root / STATE / REDO).unlink()
     return True
 
 

@@ -96,17 +96,21 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     _check_budget(result.staged, shop.config.error_budget)
     result.seconds["stage"] = time.monotonic() - started
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
-    if any(part.posts for part in result.staged):
-        _finish(result, shop)
-    else:
-        expiry = Expiry.of(shop.index.days, shop.config.duplicates.horizon_days)
-        learnt = Learnt(epoch, shop.index.days, expiry, _learn_events(result, shop))
-        result.index = shop.index.plan(shop.run, learnt, shop.staging)
+    finish(result, shop)
     return result
 
 
-def _finish(result: StepResult, shop: Workshop) -> None:
+def finish(result: StepResult, shop: Workshop) -> None:
     """Compare the staged posts, decide them, and plan what the index learns."""
+    if any(part.posts for part in result.staged):
+        _compare_and_decide(result, shop)
+    else:
+        expiry = Expiry.of(shop.index.days, shop.config.duplicates.horizon_days)
+        learnt = Learnt(result.epoch, shop.index.days, expiry, _learn_events(result, shop))
+        result.index = shop.index.plan(shop.run, learnt, shop.staging)
+
+
+def _compare_and_decide(result: StepResult, shop: Workshop) -> None:
     started = time.monotonic()
     shop.phase("duplicates")
     search = lay_out_search(result, shop, shop.spark.sparkContext.defaultParallelism)

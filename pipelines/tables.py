@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -268,6 +268,32 @@ def data_files(root: Path, table: str) -> list[DataFile]:
     return [
         DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], one.get("partition") or {}, "")
         for one in actions
+    ]
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A file of the tombstones table with some that are open: where it is, how many, and since when."""
+
+    path: str
+    open: int
+    added: datetime
+
+
+def open_files(root: Path) -> list[OpenFile]:
+    """Return the files that hold open tombstones, as the log of the table tells; none where it does not exist."""
+    delta = open_table(root, "tombstones")
+    if delta is None:
+        return []
+    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+    return [
+        OpenFile(
+            unquote(one["path"]),
+            one[f"null_count.{OPEN}"],
+            datetime.fromtimestamp(one["modification_time"] / 1000, UTC),
+        )
+        for one in files
+        if one.get(f"null_count.{OPEN}")
     ]
 
 

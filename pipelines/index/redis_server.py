@@ -177,6 +177,35 @@ class RedisIndex:
         files = [asdict(replace(file, path=Path(file.path).name)) for file in learnt.files if file.rows]
         return {"state": asdict(state), "files": files}
 
+    def forget(self, run: Run, ids: Path, staging: Path) -> dict[str, Any]:
+        """Return the change that takes some posts out; `ids` is an Arrow file of them. Reads every record."""
+        wanted = set(map_rows(ids).column("id").to_pylist())
+        refs = [
+            int.from_bytes(ref, "big")
+            for _, held in self._hashes("records")
+            for ref, record in held.items()
+            if _unpack(0, record)["id"] in wanted
+        ]
+        return {"state": asdict(self._state), "files": [], "forget": refs}
+
+    def _forget(self, refs: set[int]) -> None:
+        """Take posts out, in any generation; entries are looked through, for a post may own any number of them."""
+        fields = {ref: ref.to_bytes(8, "big") for ref in refs}
+        for generation in self._state.generations:
+            for ref, field_name in fields.items():
+                records, copies = (f"{self._server.name}:{kind}:{generation}" for kind in ("records", "copies"))
+                self._server.do(("HDEL", f"{records}:{ref >> REF_BITS:x}", field_name), ("UNLINK", f"{copies}:{ref:x}"))
+        for name, held in self._hashes("entries"):
+            for key, owners in held.items():
+                left = b"".join(_OWNER.pack(*one) for one in _OWNER.iter_unpack(owners) if one[0] not in refs)
+                if left != owners:
+                    self._server.do(("HSET", name, key, left) if left else ("HDEL", name, key))
+
+    def _hashes(self, kind: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+        """Yield every hash of a kind with what it holds."""
+        for names in self._names(f"{self._server.name}:{kind}:*"):
+            yield from zip(names, self._server.do(*(("HGETALL", name) for name in names)), strict=True)
+
     def apply(self, change: Mapping[str, Any], staging: Path) -> None:
         """Write what an epoch taught, then the state; drop the generations that expired. Writing again is harmless."""
         state = State.from_json(json.dumps(change["state"]))
@@ -187,6 +216,8 @@ class RedisIndex:
             path = staging / STAGED / file["path"]
             if path.exists():
                 writer.write(RunFile(**{**file, "path": str(path)}))
+        if change.get("forget"):
+            self._forget(set(change["forget"]))
         self._server.do(("SET", f"{self._server.name}:state", json.dumps(change["state"])))
         for generation in set(self._state.generations) - set(state.generations):
             self._remove(f"{self._server.name}:*:{generation}:*")
@@ -198,11 +229,16 @@ class RedisIndex:
         self._state = State()
 
     def _remove(self, pattern: str) -> None:
+        for names in self._names(pattern):
+            self._server.do(("UNLINK", *names))
+
+    def _names(self, pattern: str) -> Iterator[list[bytes]]:
+        """Yield the names of keys, many at a time."""
         cursor = 0
         while True:
             ((cursor, names),) = self._server.do(("SCAN", cursor, "MATCH", pattern, "COUNT", COMMANDS))
             if names:
-                self._server.do(("UNLINK", *names))
+                yield names
             if not int(cursor):
                 return
 

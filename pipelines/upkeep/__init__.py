@@ -7,9 +7,10 @@ still right after it; what must not run beside one (a change of the duplicate in
 
 from __future__ import annotations
 
+import shutil
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +21,10 @@ from deltalake import DeltaTable
 
 from pipelines.exchange import Run
 from pipelines.index import STATE, Index
-from pipelines.ledger import Change, publish
+from pipelines.ledger import Change, empty, publish, recover, unfinished
 from pipelines.tables import UPKEEP, open_table
 from schemas.config import Config
+from schemas.errors import RunError
 
 STAGING = "upkeep"  # folder beside that of the epochs
 
@@ -43,14 +45,37 @@ class Upkeep:
         """Return the folder whose content a change moves into place; it mirrors the output folder."""
         return self.root / STATE / STAGING
 
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Hand out the staging folder, empty, for one pass, and remove it afterwards.
+
+        Finishes first what the last pass left half done. Raises RunError while an epoch has to be finished.
+        """
+        with self.exclusive:
+            self._finish()
+            empty(self.staging)
+        try:
+            yield self.staging
+        finally:
+            with self.exclusive:
+                if unfinished(self.root) is None:  # past the commit point the staged files are needed to recover
+                    shutil.rmtree(self.staging, ignore_errors=True)
+
     def publish(self, **parts: Any) -> None:
         """Publish a change of the given parts (fields of ledger.Change) in between two epochs."""
         with self.exclusive:
+            self._finish()
             tables = [table for name in self.schemas if (table := open_table(self.root, name)) is not None]
             number = 1 + max((_last(table) for table in tables), default=-1)
             at = datetime.now(UTC)
             change = Change({UPKEEP: number}, at, staging=STAGING, **{"metadata": {}, **parts})
             publish(self.root, change, self.schemas, self.index)
+
+    def _finish(self) -> None:
+        change = unfinished(self.root)
+        if change is not None and change.staging != STAGING:
+            raise RunError(f"{self.root}: an epoch failed while it was published; it has to be finished first")
+        recover(self.root, self.schemas, self.index)
 
 
 def _last(table: DeltaTable) -> int:
