@@ -65,7 +65,7 @@ def forget(upkeep: Upkeep) -> Forgotten:
     with upkeep.workspace():
         asked = requests.waiting(upkeep.root)
         if asked:
-            ask(upkeep, list(asked.values()))
+            ask(upkeep, asked)
         work = _prepare(upkeep)
         done = _publish(upkeep, work, list(asked)) if work is not None else Forgotten()
     if work is not None:
@@ -73,12 +73,15 @@ def forget(upkeep: Upkeep) -> Forgotten:
     return done
 
 
-def ask(upkeep: Upkeep, asked: list[Request]) -> None:
-    """Make tombstones of requests, and teach the index: what arrives from now on is turned away."""
+def ask(upkeep: Upkeep, asked: Mapping[str, Request]) -> None:
+    """Make tombstones of requests, by name, and teach the index: what arrives from now on is turned away.
+
+    A request stays without its names, until it is answered.
+    """
     at = datetime.now(UTC)
     rows = [
         {"kind": kind, column: name, "source": "request", "event_at": at}
-        for request in asked
+        for request in asked.values()
         for kind, column, names in (
             ("post_deleted", "post_id", request.ids),
             ("author_gone", "author_id", request.authors),
@@ -96,7 +99,8 @@ def ask(upkeep: Upkeep, asked: list[Request]) -> None:
         events = learn_events(upkeep.run, [path], str(upkeep.staging / STAGED))
         expiry = Expiry.of(index.days, upkeep.config.duplicates.horizon_days)
         learnt = Learnt(index.epoch or 0, index.days, expiry, events)
-        upkeep.publish(files=(file,), index=index.plan(upkeep.run, learnt, upkeep.staging))
+        waiting = tuple(requests.write_request(upkeep.staging, name, Request()) for name in asked)
+        upkeep.publish(files=(file,), folders=waiting, index=index.plan(upkeep.run, learnt, upkeep.staging))
 
 
 @dataclass

@@ -48,16 +48,22 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 def leave(root: Path, request: Request) -> str:
     """Leave a request for the holder's next pass and return its name."""
+    name = uuid.uuid4().hex
+    write_request(root, name, request)
+    return name
+
+
+def write_request(root: Path, name: str, request: Request) -> str:
+    """Write a request below a folder, at once and for its owner's eyes alone, and return its path there."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    name = uuid.uuid4().hex
     pending = folder / f".{name}.json"
     with os.fdopen(os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(asdict(request), file)
         file.flush()
         os.fsync(file.fileno())
     pending.replace(folder / f"{name}.json")
-    return name
+    return file_of(name)
 
 
 def waiting(root: Path) -> dict[str, Request]:
