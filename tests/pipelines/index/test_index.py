@@ -341,7 +341,7 @@ def test_tombstones_find_posts_by_id_and_author_in_later_epochs_too(
 def test_a_forgotten_post_leaves_no_byte(keeper: Callable[..., DuplicatesConfig], tmp_path: Path) -> None:
     """Others answer as before: a copy of it finds nothing, a copy of another finds that."""
     start = datetime(2026, 3, 1, tzinfo=UTC)
-    words = [f"{name} a text of its own that is long enough to be compared" for name in ("first", "other", "third")]
+    words = [" ".join(2 * [name * 3, name[::-1] * 5]) for name in ("first", "other", "third")]
     posts = [
         {"id": f"post-number-{number}", "text": text, "created_at": start, "author_id": None, "version": 0}
         for number, text in enumerate([*words, words[0]])
