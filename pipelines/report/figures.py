@@ -50,6 +50,7 @@ COLUMNS = (
     "duplicates.cluster_authors",
     "verdict.reasons",
 )
+FILE_ORDER = ("partition.route", "min.created_at", "max.created_at", "num_records", "path")
 
 Counts = npt.NDArray[np.int64]
 
@@ -122,7 +123,7 @@ def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
         held = [action for action in actions if _may_hold(action, epoch)]
     else:
         held = _gained(delta, actions, epoch)
-    held.sort(key=lambda action: tuple(str(action.get(key)) for key in ("partition.route", "min.id", "max.id", "path")))
+    held.sort(key=lambda action: tuple(str(action.get(key)) for key in FILE_ORDER))
     return [
         File(out / table / unquote(action["path"]), action.get("partition.route") or "", action["num_records"] or 0)
         for action in held
