@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import orjson
+import pyarrow.parquet as pq
 
 from bench.soak_events import Told, told
 from pipelines.tables import open_table
+from pipelines.tokens.sets import current, folder_name, members
 
 Digests = npt.NDArray[np.uint64]
 Place = tuple[int, int]  # partition and offset
@@ -100,13 +102,13 @@ class Posts:
     """The rows of a posts table, as digests: ids of all, ids of the kept, deliveries of those with anything left in."""
 
     ids: array[int] = field(default_factory=lambda: array("Q"))
-    kept: array[int] = field(default_factory=lambda: array("Q"))
+    kept: array[int] = field(default_factory=lambda: array("Q"))  # in the table, in a document or in a token set
     keys: array[int] = field(default_factory=lambda: array("Q"))
 
     @classmethod
     def read(cls, out: Path) -> Posts:
         """Read the table of an output folder."""
-        found, delta = cls(), open_table(out, "posts")
+        found, delta = cls(kept=_read_by_trainers(out)), open_table(out, "posts")
         batches = delta.to_pyarrow_dataset().to_batches(columns=["id", "extra", "route"]) if delta else iter(())
         for batch in batches:
             for post_id, extra, route in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -150,6 +152,18 @@ def difference(wanted: Digests, found: Digests, optional: Digests) -> tuple[int,
     more = np.bincount(where[len(wanted) :], minlength=size) - np.bincount(where[: len(wanted)], minlength=size)
     needed = ~np.isin(keys, optional)
     return int(-more[(more < 0) & needed].sum()), int(more[more > 0].sum())
+
+
+def _read_by_trainers(out: Path) -> array[int]:
+    """Return the ids of the posts that documents and the current token sets were made of."""
+    ids, documents = array("Q"), open_table(out, "documents")
+    tables = [documents.to_pyarrow_dataset().to_table(columns=["post_ids"])] if documents else []
+    for manifest in (one for member in members(out) for one in current(out, member)):
+        folder = out / folder_name(manifest)
+        tables += [pq.read_table(folder / shard.file, columns=["post_ids"]) for shard in manifest.shards]
+    for table in tables:
+        ids.extend(digest(post_id) for post_ids in table.column("post_ids").to_pylist() for post_id in post_ids)
+    return ids
 
 
 def _quarantined(out: Path) -> Counter[Place]:
