@@ -43,6 +43,7 @@ FAULTS_PER_MINUTE = 0.5
 LEAST_FAULTS = 4  # one of each kind
 BROKER_DOWN_SECONDS = (2.0, 20.0)
 TICK_SECONDS = 0.25
+WARM_UP_SECONDS = 2.0
 LOOK_SECONDS = 5.0
 DRAIN_SECONDS = 1200.0
 FORGET_MINUTES = 0.5
@@ -187,17 +188,20 @@ def soak(work: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """Run the stream under faults and return what became of it."""
     chance = random.Random(asked.seed)
     seconds = asked.minutes * 60
-    plan, sent = fault_plan(seconds, chance), stretches(seconds, asked.rate, chance)
+    plan, sent = (
+        fault_plan(seconds, chance),
+        [Stretch(WARM_UP_SECONDS, asked.rate), *stretches(seconds, asked.rate, chance)],
+    )
     events, out = write_events(asked, sent, work / "events.jsonl"), work / "out"
     with Broker(work / "kafka") as broker:
         broker.create_topic(TOPIC, asked.cores)
         stream = StreamProcess(stream_words(broker, out, asked), work / "stream.log", work / "scratch")
         with stream:
-            while stream.phase() == DOWN and stream.status is None:
-                time.sleep(TICK_SECONDS)
-            running = Soak(broker, stream, Epochs(out), plan, chance)
-            sender = produce.start(events, broker.address, TOPIC, 0, sent)
-            count = under_faults(running, sender)
+            warm = Soak(broker, stream, Epochs(out), [], chance)  # nothing is hurt until an epoch is done
+            count = under_faults(warm, produce.start(events, broker.address, TOPIC, 0, sent[:1]))
+            warm.settle()
+            running = Soak(broker, stream, warm.epochs, plan, chance)
+            count += under_faults(running, produce.start(events, broker.address, TOPIC, count, sent[1:]))
             running.settle()
             left = wait_for_deletions(running, asked.forget_seconds)
             summary = stream.stop()

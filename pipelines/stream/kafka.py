@@ -136,7 +136,7 @@ class KafkaFeed:
 
 def _offsets(said: Any) -> Mapping[str, Mapping[str, int]]:
     """Return offsets by topic and partition, which Spark gives as JSON or as what that stands for."""
-    return json.loads(said) if isinstance(said, str) else said or {}
+    return (json.loads(said) if isinstance(said, str) else said) or {}  # the JSON of none, before the first epoch
 
 
 def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: str, format: str) -> Iterator[Records]:
