@@ -49,12 +49,10 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = (
-    "created_at",
-    "epoch",
-)  # of a file, in its table's log: no id, for a log keeps what a post may have to lose
+STATISTICS = ("created_at", "epoch")  # of a file, in its table's log: no id, which a log would keep for ever
 OPEN = "done_at"  # of tombstones the log says how many are null
 ROW_GROUP_STATISTICS = ("id", *STATISTICS)
+CHECKPOINT_COMMITS = "20"  # each makes opening and committing slower until the next checkpoint
 LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
@@ -207,7 +205,7 @@ def commit_files(
     delta = open_table(root, table)
     if delta is None:
         partitions = list(PARTITIONS[table])
-        settings = retention(LOG_HOURS)
+        settings = log_settings(LOG_HOURS)
         delta = DeltaTable.create(root / table, schema, "ignore", partitions or None, configuration=settings)
     if all(_at_least(delta.transaction_version(app), number) for app, number in commit.transactions.items()):
         return
@@ -227,10 +225,10 @@ def commit_files(
     delta.create_write_transaction(actions, "append", delta.schema(), partitions, commit_properties=properties)
 
 
-def retention(hours: int) -> dict[str, str | None]:
+def log_settings(hours: int) -> dict[str, str | None]:
     """Return the settings of a table whose log tells for some hours of commits, and of files that left."""
     names = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
-    return {name: f"interval {hours} hours" for name in names}
+    return {"delta.checkpointInterval": CHECKPOINT_COMMITS, **{name: f"interval {hours} hours" for name in names}}
 
 
 def _at_least(done: int | None, number: int) -> bool:
