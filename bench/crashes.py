@@ -285,8 +285,8 @@ def run(asked: argparse.Namespace) -> list[record.Target]:
     return [record.Target("rows that differ", differing, 0, most=True)]
 
 
-def main() -> None:
-    """Read the options and run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.crashes", description=__doc__.partition("\n")[0])
     side.add_options(parser)
     parser.add_argument("--kills", type=int, default=30)
@@ -294,7 +294,12 @@ def main() -> None:
     parser.add_argument("--max-posts-per-epoch", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--keep", action="store_true", help="leave the folders of both runs, also when they are equal")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the options and run."""
+    asked = options().parse_args()
     side.finish(lambda: run(asked))
 
 

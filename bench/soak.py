@@ -45,6 +45,7 @@ BROKER_DOWN_SECONDS = (2.0, 20.0)
 TICK_SECONDS = 0.25
 WARM_UP_SECONDS = 2.0
 LOOK_SECONDS = 5.0
+EXCUSED_SECONDS = 120.0  # how long after a fault it may be why the stream ends
 DRAIN_SECONDS = 1200.0
 FORGET_MINUTES = 0.5
 
@@ -99,7 +100,7 @@ class Soak:
     unprovoked: list[str] = field(default_factory=list)  # ends that no fault explains
     watch: Watch = field(default_factory=Watch)
     memory: list[tuple[float, int]] = field(default_factory=list)  # minutes since the start, bytes of the stream
-    _provoked: bool = False
+    _excused_until: float = 0.0  # an end before that follows from a fault
     _broker_back: float | None = None
     _next_look: float = 0.0
 
@@ -133,12 +134,13 @@ class Soak:
             self._broker_back = None
         if self.stream.status is None:
             return
-        if not self._provoked:
+        if now > self._excused_until:
             self.unprovoked.append(f"status {self.stream.status}: {self.stream.last_words()[-500:]}")
             say(f"the stream ended by itself, {self.unprovoked[-1]}")
         self.stream.start()
         self.starts += 1
-        self._provoked = self.broker.pid is None  # a stream cannot start without one
+        if self.broker.pid is None:  # a stream cannot start without one
+            self._excused_until = now + EXCUSED_SECONDS
 
     def _hurt(self, fault: Fault, now: float) -> bool:
         """Kill; False when there is nothing to be killed yet."""
@@ -150,7 +152,8 @@ class Soak:
             self._broker_back = now + self.chance.uniform(*BROKER_DOWN_SECONDS)
         elif phase == DOWN or not self.stream.kill(Target(fault.value), self.chance.random()):
             return False
-        self._provoked = self._provoked or fault is not Fault.BROKER
+        if fault is not Fault.BROKER:
+            self._excused_until = now + EXCUSED_SECONDS
         self.hits[f"{fault} in {phase}"] += 1
         say(f"minute {now / 60:.1f}: killed the {fault} in {phase}")
         return True
@@ -285,8 +288,8 @@ def run(asked: argparse.Namespace) -> list[Bound]:
     ]
 
 
-def main() -> None:
-    """Read the options and run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.partition("\n")[0])
     side.add_options(parser)
     parser.add_argument("--minutes", type=float, default=60)
@@ -295,7 +298,12 @@ def main() -> None:
     parser.add_argument("--forget-seconds", type=float, default=180, help="how long deletions may take at the end")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="a setting of the stream")
     parser.add_argument("--keep", action="store_true", help="leave events, tables and logs, also when all is well")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the options and run."""
+    asked = options().parse_args()
     side.finish(lambda: run(asked))
 
 

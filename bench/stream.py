@@ -265,8 +265,8 @@ def stream_words(broker: Broker, out: Path, asked: argparse.Namespace) -> list[s
     return words + [word for setting in (f"spark.jars=[{jars}]", *asked.settings) for word in ("--set", setting)]
 
 
-def main() -> None:
-    """Read the options and run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.stream", description=__doc__.partition("\n")[0])
     side.add_options(parser)
     parser.add_argument("--rate", type=int, default=6000, help="posts a second that are sent (%(default)s)")
@@ -280,7 +280,12 @@ def main() -> None:
     parser.add_argument("--p95-at-most", type=float, help="seconds")
     parser.add_argument("--memory-growth-at-most", type=float, help="memory of the last minute over the third")
     parser.add_argument("--lag-growth-at-most", type=float, help="lag of the last minute over the third")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the options and run."""
+    asked = options().parse_args()
     side.finish(lambda: run(asked))
 
 
