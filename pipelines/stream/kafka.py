@@ -130,7 +130,10 @@ class KafkaFeed:
         try:
             client = java.org.apache.kafka.clients.admin.AdminClient.create(settings)
         except Py4JJavaError:
-            raise ConfigError(f"{self.address}: '{self.brokers}' names no host and port that can be reached") from None
+            raise ConfigError(
+                f"{self.address}: no Kafka client can be made for {self.brokers}: is the host known, and are the "
+                "settings of stream.kafka_properties right?"
+            ) from None
         try:
             return set(client.listTopics().names().get())
         except Py4JError:
