@@ -136,7 +136,7 @@ def measure(
     tally = _Tally()
     began = time.monotonic()
     with log.open("wb") as errors, out_path.open("wb") as out:
-        child = _start(command, cores, stdout=out, stderr=errors, environment=environment)
+        child = start(command, cores, stdout=out, stderr=errors, environment=environment)
         try:
             while child.poll() is None:
                 tally.add(tree(child.pid, process_table()))
@@ -167,13 +167,14 @@ def end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _start(
+def start(
     command: Sequence[str],
     cores: Sequence[int] | None,
     stdout: IO[bytes],
     stderr: IO[bytes],
     environment: Mapping[str, str] | None,
 ) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, by which `tree` finds all it starts."""
     before = os.sched_getaffinity(0)
     if cores is not None:
         os.sched_setaffinity(0, cores)  # the child inherits it, and so does all it starts

@@ -40,7 +40,8 @@ def search(spark: SparkSession, files: Sequence[str], config: Config, folder: Pa
     """
     shop = _shop(spark, config, folder)
     result = StepResult(epoch=0, token_set="")
-    result.staged = stage_posts(read_splits(spark, plan_splits(files, config.input), config.input), shop)
+    splits = [[split] for split in plan_splits(files, config.input)]
+    result.staged = stage_posts(read_splits(spark, splits, config.input), shop)
     layout = lay_out_search(result, shop, spark.sparkContext.defaultParallelism)
     found = find_duplicates(shop.run, layout)
     written = shop.run(len(layout.staged.files), lambda part: _write(layout, found.decisions, part, folder), even=True)

@@ -61,7 +61,8 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
             warm_up(shop)
             catch_up(shop.run, index, out, config.duplicates)
             started = time.monotonic()
-            result = step(read_splits(spark, splits, config.input), shop, epoch, sets.next_version(out, MEMBER))
+            intake = read_splits(spark, [[split] for split in splits], config.input)
+            result = step(intake, shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)
         publish(out, _record(result, totals, identity), schemas, index)
         seconds = time.monotonic() - started

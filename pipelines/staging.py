@@ -7,6 +7,7 @@ mapping it, a column at a time.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -51,6 +52,7 @@ class StagedPart:
     faults: dict[str, int] = field(default_factory=dict)  # quarantined records by fault
     deletions: int = 0  # tombstones
     days: dict[int, int] = field(default_factory=dict)  # posts by day since 1970
+    newest: int | None = None  # when the newest post was made, microseconds since 1970, by clocks that are not ahead
     files: list[DataFile] = field(default_factory=list)  # quarantine and tombstones, ready to commit
     tombstones: str = ""
 
@@ -75,6 +77,7 @@ def stage_part(part: int, where: str, records: Iterable[Records], plan: Workplan
             batch, failures = annotate(record.posts, plan.stages)
             posts.write_batch(batch.cast(schema))
             summary.days = _add_days(summary.days, batch.column("created_at"))
+            summary.newest = _newer(summary.newest, batch.column("created_at"))
             for rows in (record.quarantine, _failed(record.posts, failures, where)):
                 quarantine.write(rows)
                 summary.quarantined += rows.num_rows
@@ -106,6 +109,13 @@ def _add_days(counts: dict[int, int], times: pa.Array) -> dict[int, int]:
     """Return the counts of posts by day with those of `times` added; a missing time is day 0."""
     days, posts = np.unique(pc.fill_null(times.cast(pa.int64()), 0).to_numpy() // DAY_MICROS, return_counts=True)
     return dict(Counter(counts) + Counter(dict(zip(days.tolist(), posts.tolist(), strict=True))))
+
+
+def _newer(newest: int | None, times: pa.Array) -> int | None:
+    """Return the newest of some times that is not ahead of the clock, or what was newest before."""
+    micros = times.cast(pa.int64()).drop_null()
+    found = pc.max(micros.filter(pc.less_equal(micros, time.time_ns() // 1000))).as_py()
+    return max((one for one in (newest, found) if one is not None), default=None)
 
 
 def _failed(posts: pa.RecordBatch, failures: list[Failure], where: str) -> pa.RecordBatch:

@@ -94,7 +94,7 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     shop.phase("annotate")
     result.staged = stage_posts(intake, shop, epoch)
     _check_budget(result.staged, shop.config.error_budget)
-    result.seconds["stage"] = time.monotonic() - started
+    result.seconds["annotate"] = time.monotonic() - started
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
     finish(result, shop)
     return result

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,9 +49,11 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = ("created_at",)  # of a file, in its table's log; no id: a log keeps what it says, a post may have to go
+STATISTICS = ("created_at", "epoch")  # of a file, in its table's log; no id: what it names may have to be forgotten
 OPEN = "done_at"  # of tombstones the log says how many are null
 ROW_GROUP_STATISTICS = ("id", *STATISTICS)
+LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
+ALL_STATISTICS = "delta.dataSkippingNumIndexedCols"  # readers see those of the first 32 columns unless told otherwise
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
 
@@ -203,7 +205,8 @@ def commit_files(
     delta = open_table(root, table)
     if delta is None:
         partitions = list(PARTITIONS[table])
-        delta = DeltaTable.create(root / table, schema, mode="ignore", partition_by=partitions or None)
+        settings = {**retention(LOG_HOURS), ALL_STATISTICS: "-1"}
+        delta = DeltaTable.create(root / table, schema, "ignore", partitions or None, configuration=settings)
     if all(_at_least(delta.transaction_version(app), number) for app, number in commit.transactions.items()):
         return
     added, removed = files
@@ -220,6 +223,12 @@ def commit_files(
     )
     partitions = list(PARTITIONS[table]) or None
     delta.create_write_transaction(actions, "append", delta.schema(), partitions, commit_properties=properties)
+
+
+def retention(hours: int) -> dict[str, str | None]:
+    """Return the settings of a table whose log tells for some hours of commits, and of files that left."""
+    names = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+    return {name: f"interval {hours} hours" for name in names}
 
 
 def _at_least(done: int | None, number: int) -> bool:
@@ -272,29 +281,32 @@ def data_files(root: Path, table: str) -> list[DataFile]:
 
 
 @dataclass(frozen=True)
-class OpenFile:
-    """A file of the tombstones table with some that are open: where it is, how many, and since when."""
+class FileSpan:
+    """A file of a table's newest version, with what its statistics say of it; empty where they say nothing."""
 
-    path: str
-    open: int
-    added: datetime
+    file: DataFile
+    added: int  # milliseconds since 1970
+    first: str  # created_at of its first post
+    open: int  # tombstones that are not done
 
 
-def open_files(root: Path) -> list[OpenFile]:
-    """Return the files that hold open tombstones, as the log of the table tells; none where it does not exist."""
-    delta = open_table(root, "tombstones")
+def file_spans(root: Path, table: str) -> list[FileSpan]:
+    """Describe the files of a table's newest version; none where it does not exist."""
+    delta = open_table(root, table)
     if delta is None:
         return []
-    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    return [
-        OpenFile(
-            unquote(one["path"]),
-            one[f"null_count.{OPEN}"],
-            datetime.fromtimestamp(one["modification_time"] / 1000, UTC),
-        )
-        for one in files
-        if one.get(f"null_count.{OPEN}")
-    ]
+    spans = []
+    for one in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+        partition = {name: one[f"partition.{name}"] for name in PARTITIONS[table]}
+        file = DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], partition, "")
+        first, still_open = one.get("min.created_at"), one.get(f"null_count.{OPEN}") or 0
+        spans.append(FileSpan(file, one["modification_time"], first.isoformat() if first else "", still_open))
+    return spans
+
+
+def open_files(root: Path) -> list[FileSpan]:
+    """Return the files that hold open tombstones, as the log of the table tells; none where it does not exist."""
+    return [span for span in file_spans(root, "tombstones") if span.open]
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ that are shown. Of a table too large to read whole, files are taken at even dist
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
 from pipelines.report.clusters import Cluster, Course, follow
 from pipelines.report.samples import Picks, find_ids, read_rows, reason_rows
@@ -108,25 +109,39 @@ def measure(out: Path, epoch: int, max_rows: int = MAX_ROWS) -> Figures:
 
 
 def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
-    """Return the files a table has gained since the epoch before, ordered by what is in them (names are random).
+    """Return the files that hold rows of an epoch, ordered by what is in them (names are random).
 
-    One that was rewritten since may hold older epochs too: whoever reads it looks at the column `epoch`.
+    One that was rewritten since may hold other epochs too: whoever reads it looks at the column `epoch`. Where there is
+    no such column the files are those that the table has gained since the epoch before.
     """
     delta = open_table(out, table)
     if delta is None:
         return []
-    version = next((entry["version"] for entry in delta.history() if entry.get(f"{EPOCHS}.epoch") == str(epoch)), None)
-    if version is None:
-        return []
     actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    delta.load_as_version(version - 1)
-    before = set(pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist())
-    new = [action for action in actions if action["path"] not in before]
+    if "epoch" in {field.name for field in delta.schema().fields}:
+        new = [action for action in actions if _may_hold(action, epoch)]
+    else:
+        new = _gained(delta, actions, epoch)
     new.sort(key=lambda action: tuple(str(action.get(key)) for key in FILE_ORDER))
     return [
         File(out / table / unquote(action["path"]), action.get("partition.route") or "", action["num_records"] or 0)
         for action in new
     ]
+
+
+def _may_hold(action: Mapping[str, Any], epoch: int) -> bool:
+    low, high = action.get("min.epoch"), action.get("max.epoch")
+    return low is None or high is None or low <= epoch <= high
+
+
+def _gained(delta: DeltaTable, actions: list[dict[str, Any]], epoch: int) -> list[dict[str, Any]]:
+    """Return the files that came with an epoch; none where the log tells of it no more."""
+    version = next((entry["version"] for entry in delta.history() if entry.get(f"{EPOCHS}.epoch") == str(epoch)), None)
+    if version is None:
+        return []
+    delta.load_as_version(version - 1)
+    before = set(pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist())
+    return [action for action in actions if action["path"] not in before]
 
 
 def quarantine_examples(out: Path, epoch: int) -> dict[str, list[dict[str, Any]]]:

@@ -21,7 +21,12 @@ SAMPLE_CHARS = 280
 CLUSTER_CHARS = 140
 LANGUAGES = 15
 BOUNDS = {"at least": "≥", "at most": "≤", "one of": "one of", "not": "not"}
-PHASES = {"stage": "read and annotate", "duplicates": "find duplicates", "decide": "decide and write"}
+PHASES = {
+    "annotate": "read and annotate",
+    "duplicates": "find duplicates",
+    "decide": "decide and write",
+    "index": "prepare what the index learns",
+}
 SCORE_NOTES = {
     "quality.score": "Reads like something a person meant to say well.",
     "spam.score": "Probability of spam.",

@@ -19,6 +19,32 @@ from schemas.errors import ConfigError, SwarmfeedError, nearest
 SCHEMES = ("kafka", "files", "jetstream", "mastodon", "x")
 
 
+class Finder(Protocol):
+    """Finds input and appends it to a journal."""
+
+    def find_all(self) -> None:
+        """Find what is there now, and return when that is in the journal."""
+        ...
+
+    def start(self) -> None:
+        """Go on finding, in a thread."""
+        ...
+
+    def stop(self) -> None:
+        """Stop finding."""
+        ...
+
+    @property
+    def figures(self) -> SourceFigures:
+        """Say how the source is."""
+        ...
+
+    @property
+    def failure(self) -> SwarmfeedError | None:
+        """Return why nothing will ever be found again, None while it may."""
+        ...
+
+
 class Feed(Protocol):
     """A source of posts with offsets that survive a restart."""
 
@@ -36,6 +62,10 @@ class Feed(Protocol):
 
     def published(self) -> None:
         """Let go of what was kept until the epoch of the last micro-batch was published."""
+        ...
+
+    def lost(self, message: str) -> bool:
+        """Tell whether a query failed, as its error says, because the source is away: then it may come back."""
         ...
 
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
@@ -88,13 +118,28 @@ def open_feed(address: Address, config: Config, out: Path, notice: Callable[[str
         from pipelines.stream.kafka import KafkaFeed
 
         return KafkaFeed.parse(address.place, config)
-    from pipelines.stream.folder import FolderWatch
     from pipelines.stream.journal_feed import JOURNAL, JournalFeed
 
-    folder = Path(address.place).resolve()
-    if folder == out.resolve() or folder in out.resolve().parents or out.resolve() in folder.parents:
-        raise ConfigError(
-            f"--out {out}: {address} and it must not lie in each other: a stream must not read what it writes"
-        )
     journal = Journal(out / STATE / JOURNAL)
-    return JournalFeed(FolderWatch(folder, journal, config, notice), journal, config)
+    if address.scheme == "files":
+        return JournalFeed(_watch(address, journal, config, notice), journal, config)
+    return JournalFeed(_receive(address, journal, config), journal, config)
+
+
+def _watch(address: Address, journal: Journal, config: Config, notice: Callable[[str], None]) -> Finder:
+    from pipelines.stream.folder import FolderWatch
+
+    folder, out = Path(address.place).resolve(), journal.folder.parents[1].resolve()
+    if folder == out or folder in out.parents or out in folder.parents:
+        raise ConfigError(
+            f"--out {out}: {address} and it must not lie in each other: a stream must not read its output"
+        )
+    return FolderWatch(folder, journal, config, notice)
+
+
+def _receive(address: Address, journal: Journal, config: Config) -> Finder:
+    from pipelines.receivers import open_receiver, read_token
+    from pipelines.stream.live import Live
+
+    token = read_token(config.stream.token_file, config.stream.token_variable)
+    return Live(address.scheme, open_receiver(str(address), journal, token))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 import filters
 from filters.stage import configure
 from pipelines import failures, report, session, tables
@@ -23,9 +25,8 @@ from pipelines.stream.epochs import Epochs
 from pipelines.stream.feed import Address, open_feed
 from pipelines.stream.supervisor import Supervisor
 from pipelines.summary import model_hashes
-from pipelines.telemetry.resources import watch_resources
-from pipelines.telemetry.server import serve
-from pipelines.telemetry.state import StreamState
+from pipelines.telemetry import Telemetry, open_telemetry
+from pipelines.telemetry.logs import Entry, Event
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
 
@@ -53,25 +54,25 @@ def stream(order: StreamOrder) -> dict[str, Any]:
     stages = configure(filters.STAGES, config.stages)
     tokenizer = load_tokenizer(config.tokens.tokenizer)
     schemas = tables.table_schemas(stages)
-    state = StreamState(time.time, watch_resources(out))
     with failures.explained(), ExitStack() as held:
         staging = held.enter_context(claim(out, schemas, index := open_index(out, config.duplicates)))
         tables.check_tables(out, schemas)
         asked = identity.new(str(address), config.deciding(), model_hashes(stages))
         who = identity.settle(out / STATE, asked, order.accept_config)
-        feed = open_feed(address, config, out, lambda _: state.failure("input_refused"))
-        if config.stream.metrics_port is not None:
-            held.enter_context(serve(state.snapshot, config.stream.metrics_port))
+        telemetry = held.enter_context(open_telemetry(config.stream, out, Console(stderr=True)))
+        feed = open_feed(address, config, out, lambda _: telemetry.state.failure("input_refused"))
         spark = session.start(config.spark)
         feed.open(spark, order.once)
         held.callback(feed.close)
         shop = Workshop(spark, config, stages, tokenizer, index, out, staging)
         warm_up(shop)
         catch_up(shop.run, index, out, config.duplicates)
-        epochs = Epochs(shop, schemas, feed, who, state)
-        supervisor = Supervisor(spark, feed, epochs, state, out / STATE / identity.CHECKPOINT)
-        with stop_on_signals(epochs):
+        epochs = Epochs(shop, schemas, feed, who, telemetry)
+        supervisor = Supervisor(spark, feed, epochs, telemetry, out / STATE / identity.CHECKPOINT)
+        with stop_on_signals(epochs, telemetry):
+            telemetry.log.info(Entry(Event.STARTED, names={"source": address.scheme, "stream": who.name}))
             supervisor.run(None if order.once else config.stream.trigger_seconds)
+            telemetry.log.info(Entry(Event.STOPPED, counts={"epochs": epochs.totals.epochs}))
         return _report(out, epochs, time.monotonic() - began)
 
 
@@ -90,13 +91,18 @@ def _report(out: Path, epochs: Epochs, seconds: float) -> dict[str, Any]:
 
 
 @contextmanager
-def stop_on_signals(epochs: Epochs) -> Iterator[None]:
+def stop_on_signals(epochs: Epochs, telemetry: Telemetry) -> Iterator[None]:
     """Let SIGTERM and Ctrl-C stop the stream behind the epoch that is under way."""
+
+    def stop(*_: Any) -> None:
+        epochs.stopping.set()
+        telemetry.state.stopping()
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: epochs.stopping.set()) for number in signals]
+    before = [signal.signal(number, stop) for number in signals]
     try:
         yield
     finally:

@@ -6,10 +6,10 @@ executors read the splits that the entries name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -17,39 +17,15 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
 
 from pipelines.intake import read_splits
-from pipelines.journal import Journal
+from pipelines.journal import Entry, Journal
+from pipelines.sources import Split
 from pipelines.step import Intake
+from pipelines.stream.feed import Finder
 from pipelines.telemetry.figures import SourceFigures
 from schemas.config import Config
 from schemas.errors import SwarmfeedError
 
 JOURNAL = "journal"  # folder beside the tables' state
-
-
-class Finder(Protocol):
-    """Finds input and appends it to a journal."""
-
-    def find_all(self) -> None:
-        """Find what is there now, and return when that is in the journal."""
-        ...
-
-    def start(self) -> None:
-        """Go on finding, in a thread."""
-        ...
-
-    def stop(self) -> None:
-        """Stop finding."""
-        ...
-
-    @property
-    def figures(self) -> SourceFigures:
-        """Say how the source is."""
-        ...
-
-    @property
-    def failure(self) -> SwarmfeedError | None:
-        """Return why nothing will ever be found again, None while it may."""
-        ...
 
 
 class JournalFeed:
@@ -73,21 +49,28 @@ class JournalFeed:
         return spark.readStream.format(JournalSource.name()).options(**options).load()
 
     def intake(self, batch: DataFrame) -> Intake:
-        """Return the splits of a micro-batch's entries, a part each."""
+        """Return the splits of a micro-batch's entries: small ones together, a part for each core."""
         numbers = [row.entry for row in batch.collect()]
         self._end = max(numbers) + 1
         released = self._journal.begin  # what is in front was published, or held nothing
-        splits = [split for number in numbers if number >= released for split in self._journal.entry(number).splits]
-        return read_splits(batch.sparkSession, splits, self._config.input)
+        entries = [self._journal.entry(number) for number in numbers if number >= released]
+        groups = share_out(entries, batch.sparkSession.sparkContext.defaultParallelism, self._config.input.split_rows)
+        return read_splits(batch.sparkSession, groups, self._config.input)
 
     def published(self) -> None:
         """Release the entries of the last micro-batch."""
         self._journal.release(self._end)
 
+    def lost(self, message: str) -> bool:
+        """Return that it is not: a journal is a folder."""
+        return False
+
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
         """Say how the finder is and how much of the journal waits."""
-        waiting = sum(entry.records for entry in self._journal.entries(self._end))
-        return replace(self._finder.figures, lag_records=waiting)
+        waiting = list(self._journal.entries(self._end))
+        spooled = sum(Path(name).stat().st_size for entry in waiting for name in entry.owned)
+        records = sum(entry.records for entry in waiting)
+        return replace(self._finder.figures, lag_records=records, spool_bytes=spooled)
 
     @property
     def failure(self) -> SwarmfeedError | None:
@@ -97,6 +80,24 @@ class JournalFeed:
     def close(self) -> None:
         """Stop finding input."""
         self._finder.stop()
+
+
+def share_out(entries: Sequence[Entry], parts: int, most: int) -> list[list[Split]]:
+    """Put the splits of entries, in order, into about `parts` groups of about as many records, of `most` at most.
+
+    A split that holds more is a group of its own.
+    """
+    splits = [(split, entry.records / len(entry.splits)) for entry in entries for split in entry.splits]
+    share = min(most, sum(records for _, records in splits) / parts)
+    groups: list[list[Split]] = []
+    held = share
+    for split, records in splits:
+        if held + records / 2 > share or held + records > most:
+            groups.append([])
+            held = 0.0
+        groups[-1].append(split)
+        held += records
+    return groups
 
 
 class JournalSource(DataSource):

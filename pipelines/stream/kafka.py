@@ -23,7 +23,7 @@ from pipelines.sources.guess import guess_format
 from pipelines.step import Intake, Part
 from pipelines.telemetry.figures import SourceFigures, SourceStatus
 from schemas.config import Config
-from schemas.errors import ConfigError, SetupError
+from schemas.errors import ConfigError, RunError, SetupError
 
 CONNECTOR = "org.apache.spark:spark-sql-kafka-0-10_2.13"
 PATIENCE_MILLIS = 15_000  # how long a broker may take to answer at the start
@@ -82,10 +82,21 @@ class KafkaFeed:
     def close(self) -> None:
         """Do nothing."""
 
+    def lost(self, message: str) -> bool:
+        """Tell whether the brokers are away. Raises RunError when messages are gone that were not read yet."""
+        if "failOnDataLoss" in message:
+            raise RunError(
+                f"{self.address}: the brokers have dropped messages that were not read yet; to go on behind the gap: "
+                "--set stream.skip_lost_messages=true"
+            )
+        return "org.apache.kafka" in message
+
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
         """Count the messages that wait, over all partitions."""
+        if progress is None:
+            return SourceFigures("kafka", SourceStatus.CONNECTING)
         waiting = None
-        for source in progress["sources"] if progress else ():
+        for source in progress["sources"]:
             ends, latest = (_offsets(source[name]).get(self.topic, {}) for name in ("endOffset", "latestOffset"))
             waiting = sum(latest[partition] - ends.get(partition, 0) for partition in latest)
         return SourceFigures("kafka", SourceStatus.STREAMING, lag_records=waiting)
@@ -96,6 +107,8 @@ class KafkaFeed:
             "subscribe": self.topic,
             "startingOffsets": "earliest",
             "maxOffsetsPerTrigger": str(self.config.stream.max_posts_per_epoch),
+            "failOnDataLoss": str(not self.config.stream.skip_lost_messages).lower(),
+            "kafkaConsumer.pollTimeoutMs": str(2 * PATIENCE_MILLIS),
             "kafka.default.api.timeout.ms": str(PATIENCE_MILLIS),
             "kafka.request.timeout.ms": str(PATIENCE_MILLIS - 5_000),
         }

@@ -12,10 +12,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from pipelines import failures
-from pipelines.stream.epochs import Epochs, Stopping
+from pipelines.stream.epochs import Epochs
 from pipelines.stream.feed import Feed
-from pipelines.telemetry.figures import QUERY_RESTARTED, SourceStatus
-from pipelines.telemetry.state import StreamState
+from pipelines.telemetry import Telemetry
+from pipelines.telemetry.figures import SourceStatus
+from pipelines.telemetry.logs import Entry, Event
 from schemas.errors import SwarmfeedError
 
 POLL_SECONDS = 0.5
@@ -26,8 +27,9 @@ MOST_TRIES = 5  # of one micro-batch that fails, before the stream gives up
 class Supervisor:
     """Keeps a query at work until the stream is done, told to stop, or cannot go on."""
 
-    def __init__(self, spark: SparkSession, feed: Feed, epochs: Epochs, state: StreamState, checkpoint: Path) -> None:
-        self._spark, self._feed, self._epochs, self._state, self._checkpoint = spark, feed, epochs, state, checkpoint
+    def __init__(self, spark: SparkSession, feed: Feed, epochs: Epochs, telemetry: Telemetry, checkpoint: Path) -> None:
+        self._spark, self._feed, self._epochs = spark, feed, epochs
+        self._telemetry, self._checkpoint = telemetry, checkpoint
         self._tries = 0  # in a row, without an epoch
 
     def run(self, trigger_seconds: float | None) -> None:
@@ -60,7 +62,7 @@ class Supervisor:
         while not self._epochs.stopping.is_set():
             if query.awaitTermination(POLL_SECONDS):
                 return
-            self._state.source(self._feed.figures(query.lastProgress))
+            self._telemetry.state.source(self._feed.figures(query.lastProgress))
             if self._feed.failure is not None:
                 self._epochs.stopping.set()
                 raise self._feed.failure
@@ -68,20 +70,24 @@ class Supervisor:
     def _judge(self, error: StreamingQueryException, once: bool) -> None:
         """Raise what no further try will mend."""
         cause = self._epochs.failure
-        if isinstance(cause, Stopping):
-            return
-        if cause is None:  # the query failed outside of an epoch: its source did
-            self._state.failure("source_down")
-            self._state.source(replace(self._feed.figures(None), status=SourceStatus.DOWN))
-            if once:
-                raise failures.explain(str(error))
+        if self._epochs.stopping.is_set():
             return
         if isinstance(cause, SwarmfeedError):
             raise cause
-        self._state.failure(QUERY_RESTARTED)
-        explained = failures.explain(f"{type(cause).__name__}: {cause}")
-        if not failures.may_pass(str(cause)) or self._tries >= MOST_TRIES:
-            raise explained from cause
+        message = f"{type(cause).__name__}: {cause}" if cause else str(error)
+        explained = failures.explain(message)
+        if self._feed.lost(message) and not once:
+            self._say(Event.SOURCE_LOST, SourceStatus.DOWN)
+        elif failures.may_pass(message) and self._tries < MOST_TRIES:
+            self._say(Event.QUERY_RESTARTED, SourceStatus.CONNECTING)
+        else:
+            raise explained from (cause or error)
+
+    def _say(self, event: Event, status: SourceStatus) -> None:
+        """Say that the query ended and will be started again, and how its source is until then."""
+        self._telemetry.state.failure(event)
+        self._telemetry.state.source(replace(self._feed.figures(None), status=status))
+        self._telemetry.log.warning(Entry(event, counts={"tries": self._tries}))
 
     def _pause(self) -> None:
         wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._tries, 10))

@@ -40,10 +40,10 @@ class Alarm(StrEnum):
 
 
 WHAT_TO_DO = {
-    Alarm.SOURCE_DOWN: "nothing is lost: the stream connects again by itself; look at the source and the network",
+    Alarm.SOURCE_DOWN: "look at the source and the network; the stream connects again by itself",
     Alarm.LAG_GROWING: "the stream reads less than arrives: give it more cores, or lower what comes in",
     Alarm.EPOCH_STUCK: "look at the log and the disk; a kill -9 is safe and the epoch is taken again at the next start",
-    Alarm.TOMBSTONE_OVERDUE: "look at the log for why deletions fail or wait; swarmfeed forget does what is open at once",
+    Alarm.TOMBSTONE_OVERDUE: "look at the log for why deletions wait; swarmfeed forget does what is open at once",
     Alarm.QUARANTINE_HIGH: "look at OUT/quarantine by fault: most often the format is not the one given by --format",
     Alarm.DISK_LOW: "make room or add disk; a stream whose disk is full stops cleanly and goes on at the next start",
     Alarm.MEMORY_HIGH: "lower --max-posts-per-epoch or spark.driver_memory, or use fewer cores",

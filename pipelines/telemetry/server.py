@@ -27,6 +27,7 @@ class _Server(ThreadingTCPServer):
     allow_reuse_address = True  # a stream that starts again takes its port over at once
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 64  # with socketserver's 5, clients that connect at once wait for a second
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a client that goes away is none of the stream's business."""

@@ -25,13 +25,14 @@ LOOK_SECONDS = 5.0  # how often the machine is measured at most
 
 
 class StreamState:
-    """The state of one stream, from its start; every method may be called from any thread.
+    """The state of one stream, from its start; any method may be called from any thread, or from a signal handler.
 
     `clock` returns Unix seconds and `measure` what the machine has; neither is called while the lock is held.
     """
 
     def __init__(self, clock: Callable[[], float], measure: Callable[[], Resources]) -> None:
-        self._clock, self._measure, self._lock = clock, measure, threading.Lock()
+        self._clock, self._measure = clock, measure
+        self._lock = threading.RLock()  # a signal handler may call in while its own thread holds it
         self._started_at = self._progress_at = clock()
         self._stopping = False
         self._epoch: int | None = None

@@ -52,7 +52,7 @@ class Upkeep:
         Finishes first what the last pass left half done. Raises RunError while an epoch has to be finished.
         """
         with self.exclusive:
-            self._finish()
+            self.finish()
             empty(self.staging)
         try:
             yield self.staging
@@ -64,14 +64,15 @@ class Upkeep:
     def publish(self, **parts: Any) -> None:
         """Publish a change of the given parts (fields of ledger.Change) in between two epochs."""
         with self.exclusive:
-            self._finish()
+            self.finish()
             tables = [table for name in self.schemas if (table := open_table(self.root, name)) is not None]
             number = 1 + max((_last(table) for table in tables), default=-1)
             at = datetime.now(UTC)
             change = Change({UPKEEP: number}, at, staging=STAGING, **{"metadata": {}, **parts})
             publish(self.root, change, self.schemas, self.index)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Finish what the last pass left half published; raise RunError while an epoch has to be finished."""
         change = unfinished(self.root)
         if change is not None and change.staging != STAGING:
             raise RunError(f"{self.root}: an epoch failed while it was published; it has to be finished first")

@@ -22,6 +22,7 @@ from pipelines.ledger import Change, claim, publish
 from pipelines.sources import Records
 from pipelines.staging import Workplan, stage_part
 from pipelines.step import StepResult, Workshop, lay_out_search
+from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.config import Config
 from schemas.post import POST, QUARANTINE, TOMBSTONE
@@ -39,9 +40,10 @@ def curate(
     schemas = tables.table_schemas(stages)
     index = open_index(out, config.duplicates)
     with claim(out, schemas, index) as staging:
-        epoch = len(tables.epochs(out))
+        newest = tables.newest_epoch(out)
+        epoch = 0 if newest is None else newest + 1
         shop = Workshop(None, config, stages, load_tokenizer("default"), index, out, staging)  # type: ignore[arg-type]
-        result = StepResult(epoch, f"sets/default/v{epoch:06d}", seconds={"stage": 1.25, "decide": 0.5})
+        result = StepResult(epoch, sets.next_version(out, "default"), seconds={"annotate": 1.25, "decide": 0.5})
         (staging / result.token_set).mkdir(parents=True)
         batch = pa.RecordBatch.from_pylist(list(posts), schema=POST)
         quarantine = pa.RecordBatch.from_pylist(list(bad), schema=QUARANTINE)

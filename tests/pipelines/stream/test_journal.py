@@ -9,7 +9,7 @@ from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxRows
 
 from pipelines.journal import Journal
 from pipelines.sources import Split
-from pipelines.stream.journal_feed import JournalReader
+from pipelines.stream.journal_feed import JournalReader, share_out
 
 SPLIT = Split("posts.jsonl", "canonical", "jsonl", end=9)
 
@@ -98,3 +98,22 @@ def test_an_epoch_names_its_entries(tmp_path: Path) -> None:
     assert reader.partitions({"entry": 1}, {"entry": 1}) == []
     (partition,) = reader.partitions({"entry": 1}, {"entry": 3})
     assert [batch.column("entry").to_pylist() for batch in reader.read(partition)] == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("records", "parts", "most", "shares"),
+    [
+        ([100, 100, 100, 100], 2, 1000, [2, 2]),
+        ([1] * 10, 2, 1000, [5, 5]),
+        ([100, 100, 100], 2, 100, [1, 1, 1]),
+        ([500, 1, 1], 2, 100, [1, 2]),
+        ([7], 4, 100, [1]),
+        ([], 4, 100, []),
+    ],
+)
+def test_entries_are_shared_out_in_order(
+    tmp_path: Path, records: list[int], parts: int, most: int, shares: list[int]
+) -> None:
+    entries = list(filled(tmp_path, *records).entries())
+    groups = share_out(entries, parts, most)
+    assert [len(group) for group in groups] == shares

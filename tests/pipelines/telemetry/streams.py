@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.telemetry.figures import EpochFigures, Resources
+from pipelines.telemetry.health import health
 from pipelines.telemetry.state import StreamState
 
 START = 1_780_000_000.0
@@ -44,6 +45,4 @@ class Stream:
 
     def alarms(self) -> Mapping[str, Any]:
         """Return the health's alarms by name."""
-        from pipelines.telemetry.health import health
-
         return {alarm["name"]: alarm for alarm in health(self.state.snapshot())["alarms"]}
