@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.upkeep.leaks import Looked, Search, Wanted
-from pipelines.upkeep.receipts import open_key, read_receipts
+from pipelines.upkeep.receipts import read_key, read_receipts
 from schemas.errors import ConfigError
 
 ALONE_BYTES = 64 << 20  # a folder smaller than this is looked through sooner than workers start
@@ -50,7 +50,7 @@ def verify_forgotten(root: Path, ids: Sequence[str], workers: int | None = None)
     if not (root / "posts" / "_delta_log").is_dir():
         raise ConfigError(f"{root}: no posts table there; expected a folder that `swarmfeed run --out` wrote")
     began = time.monotonic()
-    hasher = open_key(root)
+    hasher = read_key(root)
     named = {hasher.text(name) for name in ids}
     lines = [line for line in read_receipts(root) if line.id in named]
     wanted = Wanted(
