@@ -68,7 +68,8 @@ def _rounds(upkeep: Upkeep, done: Compacted, at_once: int) -> Iterator[None]:
 def _due_files(upkeep: Upkeep, table: str) -> list[list[FileSpan]]:
     """Return the files of a table that are to become one, a group for each."""
     groups = []
-    spans = sorted(file_spans(upkeep.root, table), key=_place)
+    closed = [span for span in file_spans(upkeep.root, table) if not span.open]  # how old an open tombstone is counts
+    spans = sorted(closed, key=_place)
     for _, some in groupby(spans, key=lambda span: sorted(span.file.partition.items())):
         candidates = [Candidate(span, span.file.rows, max(1, span.file.bytes - FILE_BYTES)) for span in some]
         groups += due(candidates, upkeep.config.upkeep.small_file_bytes)
