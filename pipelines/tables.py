@@ -53,6 +53,7 @@ STATISTICS = ("created_at", "epoch")  # of a file, in its table's log: no id, wh
 OPEN = "done_at"  # of tombstones the log says how many are null
 ROW_GROUP_STATISTICS = ("id", *STATISTICS)
 CHECKPOINT_COMMITS = "20"  # each makes opening and committing slower until the next checkpoint
+LOG = "_delta_log"  # folder of a table that holds its log
 LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
 ALL_STATISTICS = "delta.dataSkippingNumIndexedCols"  # readers see those of the first 32 columns unless told otherwise
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
@@ -262,7 +263,7 @@ def _shape(schema: Schema) -> Any:
 def open_table(root: Path, table: str) -> DeltaTable | None:
     """Open a table of the output folder, or return None where it does not exist yet."""
     folder = root / table
-    return DeltaTable(folder) if (folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(folder)) else None
+    return DeltaTable(folder) if (folder / LOG).is_dir() and DeltaTable.is_deltatable(str(folder)) else None
 
 
 def table_files(root: Path, table: str) -> list[str]:

@@ -23,7 +23,7 @@ from pipelines.deletions import learn_events, named
 from pipelines.duplicates import Expiry
 from pipelines.exchange import new_file, write_rows
 from pipelines.index import STAGED, Learnt
-from pipelines.tables import DataFile, DataFileWriter, data_files, open_files
+from pipelines.tables import LOG, DataFile, DataFileWriter, data_files, open_files
 from pipelines.tokens import sets
 from pipelines.tokens.rewriting import Draft, complete
 from pipelines.upkeep import Upkeep, requests
@@ -216,8 +216,9 @@ def _unreferenced(upkeep: Upkeep, removed: tuple[DataFile, ...]) -> list[str]:
     for table in upkeep.schemas:
         kept = {file.path for file in data_files(upkeep.root, table) if (table, file.path) not in leaving}
         folder = upkeep.root / table
-        there = (str(path.relative_to(folder)) for path in sorted(folder.rglob("*.parquet")))
-        found += [f"{table}/{path}" for path in there if path not in kept]
+        there = (path.relative_to(folder) for path in sorted(folder.rglob("*.parquet")))
+        data = (str(path) for path in there if path.parts[0] != LOG)  # a table is lost without its checkpoints
+        found += [f"{table}/{path}" for path in data if path not in kept]
     return found
 
 
