@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.stage import Stage
+from pipelines.deletions import Flags, Gone, find_gone, named
 from pipelines.duplicates import Search
 from pipelines.duplicates.history import RunFile
 from pipelines.duplicates.memory import write_records
@@ -20,6 +21,7 @@ from pipelines.tables import DataFile, DataFileWriter, posts_schema
 from pipelines.tokens.sets import ShardSummary, write_shards
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.columns import DUPLICATES
+from schemas.post import TIME, TOMBSTONE, TOMBSTONES
 from schemas.tokens import DOCUMENT
 
 BATCH_ROWS = 8192
@@ -36,6 +38,7 @@ class DecisionPlan:
     token_set: str  # folder of the set's shards, inside the staging folder
     shard_tokens: int
     search: Search
+    events: tuple[RunFile, ...] = ()  # what the epoch's own tombstones say
 
 
 @dataclass
@@ -59,7 +62,9 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
     `part` is its number, `box` its place among the parts with posts. `decisions` has the columns of
     duplicates.DECISION for the rows of which there is something to say.
     """
-    posts = _with_duplicates(map_rows(plan.search.staged.files[box]), decisions)
+    staged = map_rows(plan.search.staged.files[box])
+    gone = find_gone(staged, plan.search.history, plan.events)
+    posts = _with_duplicates(staged, decisions, gone.rows)
     posts = posts.sort_by([("created_at", "ascending"), ("id", "ascending")])
     root = Path(plan.staging)
     schema = posts_schema(plan.stages)
@@ -84,22 +89,33 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
             kept_documents(), plan.tokenizer, Path(plan.token_set), f"{part:06d}", plan.shard_tokens
         )
     written = [writer.finish() for writer in (*writers.values(), documents)]
-    summary.files = [file for file in written if file is not None]
+    notes = _write_notes(staged, gone, plan)
+    summary.files = [file for file in (*written, notes) if file is not None]
     summary.records = write_records(plan.search, box)
     return summary
 
 
-def _with_duplicates(posts: pa.Table, decisions: pa.Table) -> pa.Table:
+def _write_notes(posts: pa.Table, gone: Gone, plan: DecisionPlan) -> DataFile | None:
+    """Note which posts came after they had to go: whoever forgets takes out what is left of them."""
+    if not gone.long_ago.any():
+        return None
+    late = posts.filter(pa.array(gone.long_ago))
+    rows = [late.column(name).combine_chunks() for name in ("source", "id", "author_id")]
+    times = pa.nulls(late.num_rows, TIME)
+    table = pa.table([pa.repeat("post_blanked", late.num_rows), *rows, times, times], schema=TOMBSTONE)
+    with DataFileWriter(Path(plan.staging), "tombstones", TOMBSTONES) as writer:
+        writer.write(named(table, plan.search.staged.numbering.epochs[0]))
+    return writer.finish()
+
+
+def _with_duplicates(posts: pa.Table, decisions: pa.Table, deleted: Flags) -> pa.Table:
     """Set `duplicate_of` and the `duplicates` struct of each row from its decisions."""
     rows = posts.num_rows
     position = np.asarray(decisions.column("row"))
-    deletes = np.asarray(decisions.column("deleted").is_valid())
     links = np.asarray(decisions.column("kind").is_valid())
     where = np.full(rows, -1, np.int64)
-    where[position[~deletes & ~links]] = np.flatnonzero(~deletes & ~links)
+    where[position[~links]] = np.flatnonzero(~links)
     where[position[links]] = np.flatnonzero(links)  # what a post duplicates counts before what duplicates it
-    deleted = np.zeros(rows, bool)
-    deleted[position[deletes]] = True
     index = pa.array(where, mask=where < 0)
 
     def said(name: str) -> pa.Array:

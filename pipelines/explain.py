@@ -79,31 +79,24 @@ def explain(out: Path, post_id: str, config: Config | None = None) -> list[Expla
 def find_posts(out: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return every delivery of some posts in the newest version of the posts table, oldest epoch first.
 
-    File statistics and the column `id` tell which few row groups to read. Raises ConfigError without a table.
+    The statistics and the column `id` of each row group tell which few to read. Raises ConfigError without a table.
     """
-    files = _files(out, ids)
+    files = _files(out)
     places = find_ids([file.path for file in files], ids)
     found = read_rows([file.path for file in files], [place for at in places.values() for place in at], None)
     rows = [{**row, "route": files[number].route} for (number, _), row in found.items()]
     return sorted(rows, key=lambda row: (row["epoch"], row["route"]))
 
 
-def _files(out: Path, ids: Iterable[str]) -> list[File]:
+def _files(out: Path) -> list[File]:
     delta = open_table(out, "posts")
     if delta is None:
         raise ConfigError(f"{out}: no posts table there; expected a folder that `swarmfeed run --out` wrote")
     actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    wanted = list(ids)
     return [
         File(out / "posts" / unquote(action["path"]), action["partition.route"], action["num_records"])
         for action in actions
-        if any(_may_hold(action, name) for name in wanted)
     ]
-
-
-def _may_hold(action: Mapping[str, Any], name: str) -> bool:
-    low, high = action.get("min.id"), action.get("max.id")
-    return low is None or high is None or low <= name <= high
 
 
 def _explain(out: Path, row: dict[str, Any], originals: list[dict[str, Any]], config: Config | None) -> Explanation:

@@ -19,21 +19,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.stage import Failure, Stage, annotate, annotated_schema
+from pipelines.deletions import named
 from pipelines.duplicates.keys import write_keys
 from pipelines.duplicates.records import DAY_MICROS
 from pipelines.exchange import map_rows, new_file
 from pipelines.sources import Records
 from pipelines.tables import DataFile, DataFileWriter
-from schemas.post import QUARANTINE, QUARANTINE_RAW_BYTES, TOMBSTONE
+from schemas.post import QUARANTINE, QUARANTINE_RAW_BYTES, TOMBSTONES
 from schemas.reasons import Fault
 
 
 @dataclass(frozen=True)
 class Workplan:
-    """What an executor needs to work on its part: the stages and where to stage."""
+    """What an executor needs to work on its part: the stages, where to stage, and the epoch it is part of."""
 
     stages: tuple[Stage, ...]
     staging: str
+    epoch: int = 0
 
 
 @dataclass
@@ -65,7 +67,7 @@ def stage_part(part: int, where: str, records: Iterable[Records], plan: Workplan
     posts_file = new_file(root, f"part-{part:06d}")
     schema = annotated_schema(plan.stages)
     quarantine = DataFileWriter(root, "quarantine", QUARANTINE)
-    tombstones = DataFileWriter(root, "tombstones", TOMBSTONE)
+    tombstones = DataFileWriter(root, "tombstones", TOMBSTONES)
     with ExitStack() as open_files:
         sink = open_files.enter_context(pa.OSFile(str(posts_file), "wb"))
         posts = open_files.enter_context(pa.ipc.new_file(sink, schema))
@@ -80,7 +82,7 @@ def stage_part(part: int, where: str, records: Iterable[Records], plan: Workplan
                 quarantine.write(rows)
                 summary.quarantined += rows.num_rows
                 summary.faults = add_counts(summary.faults, rows.column("fault"))
-            tombstones.write(record.tombstones)
+            tombstones.write(named(record.tombstones, plan.epoch))
             summary.posts += batch.num_rows
             summary.stage_failures += len(failures)
             summary.notices += record.notices

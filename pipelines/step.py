@@ -25,15 +25,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from filters.stage import Stage
 from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
-from pipelines.deletions import find_deleted
+from pipelines.deletions import learn_events
 from pipelines.duplicates import Expiry, Search, addresses_for, find_duplicates
-from pipelines.duplicates.history import NoHistory
+from pipelines.duplicates.history import NoHistory, RunFile
 from pipelines.duplicates.records import Numbering, StagedRecords
 from pipelines.exchange import ANSWER, Run, answer, collect, in_this_process, on_executors, read_box
 from pipelines.index import STAGED, Index, Learnt
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
-from pipelines.tables import table_files
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.config import Config
 from schemas.errors import RunError
@@ -93,33 +92,38 @@ def step(intake: Intake, shop: Workshop, epoch: int, token_set: str) -> StepResu
     result = StepResult(epoch, token_set)
     started = time.monotonic()
     shop.phase("annotate")
-    result.staged = stage_posts(intake, shop)
+    result.staged = stage_posts(intake, shop, epoch)
     _check_budget(result.staged, shop.config.error_budget)
     result.seconds["annotate"] = time.monotonic() - started
     (shop.staging / token_set).mkdir(parents=True, exist_ok=True)
-    if any(part.posts for part in result.staged):
-        _finish(result, shop)
-    else:
-        expiry = Expiry.of(shop.index.days, shop.config.duplicates.horizon_days)
-        result.index = shop.index.plan(shop.run, Learnt(epoch, shop.index.days, expiry, ()), shop.staging)
+    finish(result, shop)
     return result
 
 
-def _finish(result: StepResult, shop: Workshop) -> None:
+def finish(result: StepResult, shop: Workshop) -> None:
     """Compare the staged posts, decide them, and plan what the index learns."""
+    if any(part.posts for part in result.staged):
+        _compare_and_decide(result, shop)
+    else:
+        expiry = Expiry.of(shop.index.days, shop.config.duplicates.horizon_days)
+        learnt = Learnt(result.epoch, shop.index.days, expiry, _learn_events(result, shop))
+        result.index = shop.index.plan(shop.run, learnt, shop.staging)
+
+
+def _compare_and_decide(result: StepResult, shop: Workshop) -> None:
     started = time.monotonic()
     shop.phase("duplicates")
     search = lay_out_search(result, shop, shop.spark.sparkContext.defaultParallelism)
     findings = find_duplicates(shop.run, search)
-    deleted = _find_deleted(result, search, shop)
+    events = _learn_events(result, shop)
     compared = time.monotonic()
     shop.phase("decide")
-    result.decided = _decide((*findings.decisions, *deleted), result, search, shop)
+    result.decided = _decide(findings.decisions, events, result, (search, shop))
     decided = time.monotonic()
     shop.phase("index")
     days = {day: posts for day, posts in _days(result, shop).items() if search.expiry.holds(np.array(day))}
     records = [part.records for part in result.decided if part.records is not None]
-    learnt = Learnt(result.epoch, days, search.expiry, (*findings.entries, *records, *findings.copies))
+    learnt = Learnt(result.epoch, days, search.expiry, (*findings.entries, *records, *findings.copies, *events))
     result.index = shop.index.plan(shop.run, learnt, shop.staging)
     indexed = time.monotonic()
     result.seconds |= {"duplicates": compared - started, "decide": decided - compared, "index": indexed - decided}
@@ -161,9 +165,9 @@ def rehearse_search(stages: tuple[Stage, ...], config: Config, folder: str) -> S
     )
 
 
-def stage_posts(intake: Intake, shop: Workshop) -> list[StagedPart]:
+def stage_posts(intake: Intake, shop: Workshop, epoch: int) -> list[StagedPart]:
     """Read and annotate the whole input; return what became of each part, in order."""
-    plan = Workplan(shop.stages[:-1], str(shop.staging))
+    plan = Workplan(shop.stages[:-1], str(shop.staging), epoch)
     parts = intake.parts
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -204,14 +208,17 @@ def _days(result: StepResult, shop: Workshop) -> Counter[int]:
     return sum((Counter(part.days) for part in result.staged), Counter(shop.index.days))
 
 
-def _find_deleted(result: StepResult, search: Search, shop: Workshop) -> tuple[str, ...]:
+def _learn_events(result: StepResult, shop: Workshop) -> tuple[RunFile, ...]:
+    """Write what the epoch's tombstones say for the index, and for whoever decides its posts."""
     tombstones = [str(shop.staging / part.tombstones) for part in result.staged if part.tombstones]
-    tombstones += table_files(shop.root, "tombstones")
-    return find_deleted(shop.run, search, tombstones) if tombstones else ()
+    return learn_events(shop.run, tombstones, str(shop.staging / STAGED))
 
 
-def _decide(said: Sequence[str], result: StepResult, search: Search, shop: Workshop) -> list[DecidedPart]:
+def _decide(
+    said: Sequence[str], events: tuple[RunFile, ...], result: StepResult, work: tuple[Search, Workshop]
+) -> list[DecidedPart]:
     """Decide every part that has posts; `said` are files of what was said of them, boxed by part."""
+    search, shop = work
     numbers = [part.part for part in result.staged if part.file]
     plan = DecisionPlan(
         stages=shop.stages,
@@ -220,5 +227,6 @@ def _decide(said: Sequence[str], result: StepResult, search: Search, shop: Works
         token_set=str(shop.staging / result.token_set),
         shard_tokens=shop.config.tokens.shard_tokens,
         search=search,
+        events=events,
     )
     return shop.run(len(numbers), lambda box: decide_part(box, numbers[box], read_box(said, box), plan))

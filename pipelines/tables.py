@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +25,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from filters.stage import Stage
 from schemas import columns
 from schemas.errors import ConfigError
-from schemas.post import POST, QUARANTINE, TOMBSTONE
+from schemas.post import POST, QUARANTINE, TOMBSTONES
 from schemas.tokens import DOCUMENT
 from schemas.version import VERSION
 
@@ -49,8 +49,13 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = ("id", "created_at", "epoch")
-CHECKPOINT_COMMITS = "20"  # each makes opening and committing slower until the next checkpoint
+STATISTICS = (
+    "created_at",
+    "epoch",
+)  # of a file, in its table's log: no id, for a log keeps what a post may have to lose
+OPEN = "done_at"  # of tombstones the log says how many are null
+ROW_GROUP_STATISTICS = ("id", *STATISTICS)
+CHECKPOINT_COMMITS = "20"  # each commit makes opening and committing slower until the next checkpoint
 LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
@@ -88,7 +93,7 @@ def posts_schema(stages: Iterable[Stage]) -> pa.Schema:
 
 def table_schemas(stages: Iterable[Stage]) -> dict[str, pa.Schema]:
     """Return the schema of every table by name; `stages` ends with the verdict."""
-    return {"posts": posts_schema(stages), "documents": DOCUMENT, "quarantine": QUARANTINE, "tombstones": TOMBSTONE}
+    return {"posts": posts_schema(stages), "documents": DOCUMENT, "quarantine": QUARANTINE, "tombstones": TOMBSTONES}
 
 
 class DataFileWriter:
@@ -103,7 +108,7 @@ class DataFileWriter:
         self._file = root / table / self._path
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(self._file, self._schema, **_encoding(self._schema))
-        self._rows = 0
+        self._rows = self._open = 0
         self._range: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> DataFileWriter:
@@ -123,6 +128,8 @@ class DataFileWriter:
         for name in STATISTICS:
             if name in self._schema.names:
                 self._widen(name, table.column(name))
+        if OPEN in self._schema.names:
+            self._open += table.column(OPEN).null_count
 
     def _widen(self, name: str, column: pa.ChunkedArray) -> None:
         low, high = pc.min_max(column).as_py().values()
@@ -138,11 +145,13 @@ class DataFileWriter:
         if self._rows == 0:
             self._file.unlink()
             return None
-        stats = {
+        stats: dict[str, Any] = {
             "numRecords": self._rows,
             "minValues": {name: _stat(low, up=False) for name, (low, _) in self._range.items()},
             "maxValues": {name: _stat(high, up=True) for name, (_, high) in self._range.items()},
         }
+        if OPEN in self._schema.names:
+            stats["nullCount"] = {OPEN: self._open}
         size = self._file.stat().st_size
         return DataFile(self._table, self._path, size, self._rows, self._partition, json.dumps(stats))
 
@@ -154,7 +163,7 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
         "compression": {path: "none" if path.partition(".")[0] in RANDOM else "zstd" for path in leaves},
         "compression_level": {path: 1 for path in leaves if path.partition(".")[0] not in RANDOM},
         "use_dictionary": [path for path in leaves if path in REPEATING],
-        "write_statistics": [path for path in leaves if path in STATISTICS],
+        "write_statistics": [path for path in leaves if path in ROW_GROUP_STATISTICS],
     }
 
 
@@ -281,7 +290,6 @@ class FileSpan:
     file: DataFile
     added: int  # milliseconds since 1970
     first: str  # created_at of its first post
-    least: str  # id of a post
 
 
 def file_spans(root: Path, table: str) -> list[FileSpan]:
@@ -294,10 +302,34 @@ def file_spans(root: Path, table: str) -> list[FileSpan]:
         partition = {name: one[f"partition.{name}"] for name in PARTITIONS[table]}
         file = DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], partition, "")
         first = one.get("min.created_at")
-        spans.append(
-            FileSpan(file, one["modification_time"], first.isoformat() if first else "", one.get("min.id") or "")
-        )
+        spans.append(FileSpan(file, one["modification_time"], first.isoformat() if first else ""))
     return spans
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A file of the tombstones table with some that are open: where it is, how many, and since when."""
+
+    path: str
+    open: int
+    added: datetime
+
+
+def open_files(root: Path) -> list[OpenFile]:
+    """Return the files that hold open tombstones, as the log of the table tells; none where it does not exist."""
+    delta = open_table(root, "tombstones")
+    if delta is None:
+        return []
+    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+    return [
+        OpenFile(
+            unquote(one["path"]),
+            one[f"null_count.{OPEN}"],
+            datetime.fromtimestamp(one["modification_time"] / 1000, UTC),
+        )
+        for one in files
+        if one.get(f"null_count.{OPEN}")
+    ]
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:

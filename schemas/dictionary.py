@@ -28,7 +28,7 @@ TABLES = {
     "Post": (post.POST, "The canonical columns: what every source is turned into, and the first columns of `posts/`."),
     "Document": (tokens.DOCUMENT, "`documents/`: what becomes a training sequence."),
     "Token shard": (tokens.TOKEN_SHARD, "`sets/MEMBER/VERSION/shard-*.parquet`."),
-    "Tombstone": (post.TOMBSTONE, "`tombstones/`: what must go."),
+    "Tombstone": (post.TOMBSTONES, "`tombstones/`: what must go."),
     "Quarantine": (post.QUARANTINE, "`quarantine/`: records that did not become posts."),
 }
 

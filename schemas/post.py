@@ -35,6 +35,21 @@ TOMBSTONE = pa.schema(
 )
 """The part of an event that says something must go."""
 
+TOMBSTONES = pa.schema(
+    [
+        *TOMBSTONE,
+        pa.field("epoch", pa.int64(), metadata={"doc": "the epoch that read it; null when `swarmfeed forget` asked"}),
+        pa.field("name", pa.int64(), metadata={"doc": "hash of the id it is about; stays when the ids are gone"}),
+    ]
+)
+"""A tombstone as the table keeps it."""
+
+NOTES = (
+    "post_blanked",  # the post came after it had to go: its row without a text must follow
+    "post_edited",  # an edit came in a later epoch: the version before it must make room
+)
+"""Tombstones of our own, which no platform sent."""
+
 TOMBSTONE_KINDS = (
     "post_deleted",  # the post must go
     "post_withheld",  # the platform withdrew the post
@@ -44,6 +59,7 @@ TOMBSTONE_KINDS = (
     "author_withheld",
     "author_restored",
     "geo_scrubbed",  # locations must go (none are kept in the canonical columns)
+    *NOTES,
 )
 
 QUARANTINE = pa.schema(

@@ -24,7 +24,6 @@ DECISION = pa.schema(
         ("copy", pa.int64()),
         ("cluster_size", pa.int64()),
         ("cluster_authors", pa.int64()),
-        ("deleted", pa.bool_()),
     ]
 )
 """What there is to say of a post of a part. A post that both duplicates and is duplicated is spoken of twice."""
@@ -81,8 +80,7 @@ def _authors(refs: Longs, copies: pa.Table, earlier: pa.Table) -> Longs:
 def _said(members: pa.Table, copy: Longs | None, size: Longs | None, authors: Longs | None) -> pa.Table:
     """Say of members what they duplicate. Columns of `DECISION`, with the ref for the row."""
     counts = [pa.nulls(members.num_rows, pa.int64()) if one is None else pa.array(one) for one in (copy, size, authors)]
-    not_deleted = pa.nulls(members.num_rows, pa.bool_())
-    columns = [members.column("ref"), members.column("original_id"), members.column("kind"), *counts, not_deleted]
+    columns = [members.column("ref"), members.column("original_id"), members.column("kind"), *counts]
     return pa.table(columns, names=["ref", *DECISION.names[1:]])
 
 
@@ -97,7 +95,6 @@ def _originals(search: Search, refs: Longs, size: Longs, authors: Longs) -> pa.T
         pa.array(np.ones(rows, np.int64)),
         pa.array(size[here]),
         pa.array(authors[here]),
-        pa.nulls(rows, pa.bool_()),
     ]
     return pa.table(columns, names=["ref", *DECISION.names[1:]])
 

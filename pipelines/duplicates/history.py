@@ -35,12 +35,22 @@ COPIES = pa.schema(
 )
 """How often each author copied a post: what makes up a cluster."""
 
+EVENTS = pa.schema(
+    [
+        pa.field("name", pa.int64(), nullable=False),  # see deletions.name_keys
+        pa.field("micros", pa.int64(), nullable=False),  # of the event
+        pa.field("gone", pa.bool_(), nullable=False),
+    ]
+)
+"""An event said of a post or an author that it must go, or that it may stay after all."""
+
 KINDS: Mapping[str, tuple[pa.Schema, str]] = {
     "entries": (ENTRY, "key"),
     "records": (RECORD, "ref"),
     "copies": (COPIES, "original"),
+    "events": (EVENTS, "name"),
 }
-"""The three things an index keeps: their columns, and the one they are sorted by."""
+"""What an index keeps: the columns, and the one they are sorted by. Events never expire."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,8 @@ def write_run(folder: str, kind: str, rows: pa.Table) -> RunFile:
 
 def days_of(rows: pa.Table) -> Longs:
     """Return the day, since 1970, of each row of one of `KINDS`."""
+    if rows.schema.equals(EVENTS):
+        return np.full(rows.num_rows, NO_DAY, np.int64)
     if "day" in rows.column_names:
         return np.asarray(rows.column("day")).astype(np.int64)
     return np.asarray(rows.column("micros")) // DAY_MICROS
@@ -82,6 +94,23 @@ def add_up(copies: pa.Table) -> pa.Table:
     grouped = copies.group_by(keys, use_threads=False).aggregate([("copies", "sum")])
     grouped = grouped.sort_by([("original", "ascending"), ("author", "ascending")])
     return pa.table([grouped.column(name) for name in ("original", "author", "copies_sum", "micros")], schema=COPIES)
+
+
+def newest(events: pa.Table) -> pa.Table:
+    """Keep the newest event on each name, in the order of names; of two at one time the one that takes away counts."""
+    name, micros, gone = (np.asarray(events.column(column)) for column in EVENTS.names)
+    order = np.lexsort((gone, micros, name))
+    last = np.r_[name[order][1:] != name[order][:-1], True] if len(order) else np.zeros(0, np.bool_)
+    return events.take(pa.array(order[last]))
+
+
+def rows_of(rows: pa.Table, column: str, wanted: Longs) -> pa.Table:
+    """Return the rows whose sorted column holds one of the sorted, distinct numbers wanted."""
+    held = np.asarray(rows.column(column))
+    start, end = (np.searchsorted(held, wanted, side=side) for side in ("left", "right"))
+    counts = end - start
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rows.take(pa.array(np.repeat(start, counts) + within))
 
 
 class Owners(NamedTuple):
@@ -107,6 +136,10 @@ class History(Protocol):
         """Return what is known of the clusters of some originals, sorted and distinct: columns of `COPIES`."""
         ...
 
+    def events(self, names: Longs) -> pa.Table:
+        """Return what events said of some names, sorted and distinct: columns of `EVENTS`; old ones may be left out."""
+        ...
+
 
 @dataclass(frozen=True)
 class NoHistory:
@@ -124,3 +157,7 @@ class NoHistory:
     def copies(self, originals: Longs) -> pa.Table:
         """Return none."""
         return COPIES.empty_table()
+
+    def events(self, names: Longs) -> pa.Table:
+        """Return none."""
+        return EVENTS.empty_table()

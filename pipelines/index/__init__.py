@@ -54,6 +54,13 @@ class Index(Protocol):
         """Return, as plain JSON, the change that an epoch makes; nothing is changed yet."""
         ...
 
+    def forget(self, run: Run, ids: Path, staging: Path) -> dict[str, Any]:
+        """Return, as plain JSON, the change that takes posts out; `ids` is an Arrow file with a column `id`.
+
+        What it stages lies below `staging`. No epoch may change the index between this and `apply`.
+        """
+        ...
+
     def apply(self, change: Mapping[str, Any], staging: Path) -> None:
         """Make a planned change; making it again does nothing."""
         ...

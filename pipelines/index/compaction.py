@@ -8,11 +8,16 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from pipelines.duplicates.history import KINDS, RunFile, add_up, days_of, write_run
+from pipelines.duplicates.history import KINDS, RunFile, add_up, days_of, newest, write_run
 from pipelines.duplicates.search import Expiry
 from pipelines.exchange import Run, map_rows
 
-TASK_ROWS = {"entries": 1 << 22, "records": 1 << 19, "copies": 1 << 22}  # what one task holds: about 200 MB at work
+TASK_ROWS = {
+    "entries": 1 << 22,
+    "records": 1 << 19,
+    "copies": 1 << 22,
+    "events": 1 << 22,
+}  # what one task holds: about 200 MB at work
 SAMPLES = 64  # keys of each file that the cuts are chosen from
 
 
@@ -44,6 +49,8 @@ def merge_range(files: Sequence[RunFile], keys: tuple[int | None, int | None], e
     merged = pa.concat_tables([schema.empty_table(), *pieces]).combine_chunks()
     if kind == "copies":
         return write_run(folder, kind, add_up(merged))
+    if kind == "events":
+        return write_run(folder, kind, newest(merged))
     return write_run(folder, kind, merged.take(pa.array(np.argsort(np.asarray(merged.column(name)), kind="stable"))))
 
 

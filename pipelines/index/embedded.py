@@ -20,19 +20,25 @@ import numpy as np
 import pyarrow as pa
 
 from filters.kernels.sorted_keys import find_sorted
-from pipelines.duplicates.history import COPIES, KINDS, Owners, RunFile
+from pipelines.duplicates.history import COPIES, EVENTS, KINDS, Owners, RunFile, rows_of
 from pipelines.duplicates.keys import Keys
 from pipelines.duplicates.records import RECORD, Longs
 from pipelines.duplicates.search import Expiry
 from pipelines.exchange import Run, map_rows
 from pipelines.index import STAGED, STATE, Learnt
 from pipelines.index.compaction import merge
+from pipelines.index.forgetting import REFS, find_refs, without
 from schemas.errors import RunError
 
 FOLDER = "index"
 MANIFEST = "manifest.json"
 FAN_OUT = 8  # runs of one size that are merged into one
-SMALL_ROWS = {"entries": 1 << 20, "records": 1 << 16, "copies": 1 << 16}  # runs below this are of one size
+SMALL_ROWS = {
+    "entries": 1 << 20,
+    "records": 1 << 16,
+    "copies": 1 << 16,
+    "events": 1 << 16,
+}  # runs below this are of one size
 
 SortedRun = tuple[RunFile, ...]
 
@@ -102,12 +108,29 @@ class EmbeddedIndex:
             merged = merge(run, self._where(crowd), learnt.expiry, str(staging / STAGED))
             runs = [run for run in runs if run not in crowd]
             runs[at:at] = [merged] if merged else []
+        return self._change(Manifest(learnt.epoch, learnt.expiry.first_day, learnt.days, tuple(runs)))
+
+    def forget(self, run: Run, ids: Path, staging: Path) -> dict[str, Any]:
+        """Return the change that takes some posts out; `ids` is an Arrow file of them. The files with them go."""
+        manifest = self._manifest
+        where = {kind: self._where([manifest.files(kind)]) for kind in REFS}
+        refs = find_refs(run, where["records"], ids)
+        files = [file for kind in REFS for file in where[kind]] if len(refs) else []
+        folder = str(staging / STAGED)
+        left = run(len(files), lambda task: without(files[task], refs, folder))
+        instead = {Path(old.path).name: new for old, new in zip(files, left, strict=True) if new is not old}
+        runs = [tuple(instead.get(file.path, file) for file in one) for one in manifest.runs]
+        runs = [tuple(file for file in one if file.rows) for one in runs]
+        return self._change(replace(manifest, runs=tuple(one for one in runs if one)))
+
+    def _change(self, manifest: Manifest) -> dict[str, Any]:
+        """Return the change to a manifest; what it names with a folder waits in the staging folder."""
+        runs = manifest.runs
         moves = [Path(file.path).name for run in runs for file in run if Path(file.path).is_absolute()]
         named = tuple(tuple(replace(file, path=Path(file.path).name) for file in run) for run in runs)
-        manifest = Manifest(learnt.epoch, learnt.expiry.first_day, learnt.days, named)
         kept = {file.path for run in named for file in run}
         removes = [file.path for run in self._manifest.runs for file in run if file.path not in kept]
-        return {"manifest": manifest.to_dict(), "moves": moves, "removes": removes}
+        return {"manifest": replace(manifest, runs=named).to_dict(), "moves": moves, "removes": removes}
 
     def apply(self, change: Mapping[str, Any], staging: Path) -> None:
         """Make a planned change; making it again does nothing."""
@@ -175,15 +198,13 @@ class EmbeddedHistory:
 
     def copies(self, originals: Longs) -> pa.Table:
         """Return what is known of the clusters of some originals, sorted and distinct."""
-        found = []
-        for file in self._reaching("copies", originals):
-            rows = self._rows(file)
-            held = np.asarray(rows.column("original"))
-            start, end = (np.searchsorted(held, originals, side=side) for side in ("left", "right"))
-            counts = end - start
-            within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-            found.append(rows.take(pa.array(np.repeat(start, counts) + within)))
+        found = [rows_of(self._rows(file), "original", originals) for file in self._reaching("copies", originals)]
         return pa.concat_tables([COPIES.empty_table(), *found])
+
+    def events(self, names: Longs) -> pa.Table:
+        """Return what events said of some names, sorted and distinct."""
+        found = [rows_of(self._rows(file), "name", names) for file in self._reaching("events", names)]
+        return pa.concat_tables([EVENTS.empty_table(), *found])
 
     def _reaching(self, kind: str, keys: Keys | Longs) -> Sequence[RunFile]:
         """Return the files of a kind that may hold some of the sorted keys."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.deletions import events_of
 from pipelines.duplicates.clusters import REDELIVERED
 from pipelines.duplicates.history import COPIES, NoHistory, RunFile, add_up, write_run
 from pipelines.duplicates.keys import write_keys
@@ -37,11 +38,12 @@ from pipelines.duplicates.records import (
 from pipelines.duplicates.search import Expiry, Search
 from pipelines.exchange import Run, map_rows, new_file, read_box, write_boxes, write_rows
 from pipelines.index import STAGED, STATE, Index, Learnt
-from pipelines.tables import PostsFile, newest_epoch, posts_files
+from pipelines.tables import PostsFile, newest_epoch, posts_files, table_files
 from schemas.config import DuplicatesConfig
 
 COLUMNS = ["id", "author_id", "created_at", "repost_of", "extra", "sketch", "epoch", "duplicate_of", "duplicates"]
 ADDRESSES = 16
+FILES_PER_TASK = 64
 
 NAMED = pa.schema(
     [("name", pa.int64()), ("ref", pa.int64()), ("author", pa.int64()), ("micros", pa.int64()), ("version", pa.int64())]
@@ -99,7 +101,7 @@ def rebuild(run: Run, index: Index, root: Path, config: DuplicatesConfig, stagin
         epoch=newest_epoch(root) or 0,
         days={day: posts for day, posts in days.items() if search.expiry.holds(np.array(day))},
         expiry=search.expiry,
-        files=_learn(run, search),
+        files=(*_learn(run, search), *_learn_events(run, root, search)),
     )
     index.clear()
     index.apply(index.plan(run, learnt, staging), staging)
@@ -143,6 +145,17 @@ def _learn(run: Run, search: Search) -> tuple[RunFile, ...]:
     names = run(parts, partial(write_names, search))
     copies = run(search.addresses, partial(find_copies, search, names))
     return (*entries, *records, *copies)
+
+
+def _learn_events(run: Run, root: Path, search: Search) -> tuple[RunFile, ...]:
+    """Learn anew what all tombstones there have ever been say, some files a task."""
+    files = table_files(root, "tombstones")
+    tasks = -(-len(files) // FILES_PER_TASK)
+
+    def work(task: int) -> RunFile:
+        return write_run(search.index_folder, "events", events_of(files[task::tasks]))
+
+    return tuple(run(tasks, work))
 
 
 def write_names(search: Search, part: int) -> str:

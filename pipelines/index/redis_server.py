@@ -6,6 +6,7 @@ it again changes nothing, so a crash half way is mended by the redo record. Keys
     NAME:entries:GENERATION:BUCKET   key -> (ref, day), one after the other
     NAME:records:GENERATION:REFS     ref -> record
     NAME:copies:GENERATION:ORIGINAL  author, epoch -> copies
+    NAME:events:lasting:BUCKET       name -> (time, whether it is gone), one after the other
     NAME:state                       the epoch, the days held
 
 A generation is a horizon of days: history expires a generation at a time, and a post looks into two or three of them.
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.duplicates.history import COPIES, Owners, RunFile, days_of
+from pipelines.duplicates.history import COPIES, EVENTS, Owners, RunFile, days_of, newest
 from pipelines.duplicates.keys import Keys
 from pipelines.duplicates.records import NO_DAY, RECORD, Longs
 from pipelines.duplicates.search import Expiry
@@ -43,20 +44,23 @@ LASTING = "lasting"
 _OWNER = struct.Struct(">qi")
 _RECORD = struct.Struct(">qqq?qH")
 _COPY = struct.Struct(">qq")
-_ADD_OWNERS = """
-for i = 1, #ARGV, 2 do
+_EVENT = struct.Struct(">q?")
+_ADD = """
+local size = tonumber(ARGV[1])
+for i = 2, #ARGV, 2 do
   local held = redis.call('HGET', KEYS[1], ARGV[i])
   if not held then
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   else
     local known = false
-    for at = 1, #held, 12 do
-      if string.sub(held, at, at + 11) == ARGV[i + 1] then known = true end
+    for at = 1, #held, size do
+      if string.sub(held, at, at + size - 1) == ARGV[i + 1] then known = true end
     end
     if not known then redis.call('HSET', KEYS[1], ARGV[i], held .. ARGV[i + 1]) end
   end
 end
 """
+_ADD_NAME = hashlib.sha1(_ADD.encode()).hexdigest()  # what Redis calls it
 
 Command = tuple[bytes | str | int, ...]
 
@@ -173,6 +177,35 @@ class RedisIndex:
         files = [asdict(replace(file, path=Path(file.path).name)) for file in learnt.files if file.rows]
         return {"state": asdict(state), "files": files}
 
+    def forget(self, run: Run, ids: Path, staging: Path) -> dict[str, Any]:
+        """Return the change that takes some posts out; `ids` is an Arrow file of them. Reads every record."""
+        wanted = set(map_rows(ids).column("id").to_pylist())
+        refs = [
+            int.from_bytes(ref, "big")
+            for _, held in self._hashes("records")
+            for ref, record in held.items()
+            if _unpack(0, record)["id"] in wanted
+        ]
+        return {"state": asdict(self._state), "files": [], "forget": refs}
+
+    def _forget(self, refs: set[int]) -> None:
+        """Take posts out, in any generation; entries are looked through, for a post may own any number of them."""
+        fields = {ref: ref.to_bytes(8, "big") for ref in refs}
+        for generation in self._state.generations:
+            for ref, field_name in fields.items():
+                records, copies = (f"{self._server.name}:{kind}:{generation}" for kind in ("records", "copies"))
+                self._server.do(("HDEL", f"{records}:{ref >> REF_BITS:x}", field_name), ("UNLINK", f"{copies}:{ref:x}"))
+        for name, held in self._hashes("entries"):
+            for key, owners in held.items():
+                left = b"".join(_OWNER.pack(*one) for one in _OWNER.iter_unpack(owners) if one[0] not in refs)
+                if left != owners:
+                    self._server.do(("HSET", name, key, left) if left else ("HDEL", name, key))
+
+    def _hashes(self, kind: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+        """Yield every hash of a kind with what it holds."""
+        for names in self._names(f"{self._server.name}:{kind}:*"):
+            yield from zip(names, self._server.do(*(("HGETALL", name) for name in names)), strict=True)
+
     def apply(self, change: Mapping[str, Any], staging: Path) -> None:
         """Write what an epoch taught, then the state; drop the generations that expired. Writing again is harmless."""
         state = State.from_json(json.dumps(change["state"]))
@@ -183,6 +216,8 @@ class RedisIndex:
             path = staging / STAGED / file["path"]
             if path.exists():
                 writer.write(RunFile(**{**file, "path": str(path)}))
+        if change.get("forget"):
+            self._forget(set(change["forget"]))
         self._server.do(("SET", f"{self._server.name}:state", json.dumps(change["state"])))
         for generation in set(self._state.generations) - set(state.generations):
             self._remove(f"{self._server.name}:*:{generation}:*")
@@ -194,11 +229,16 @@ class RedisIndex:
         self._state = State()
 
     def _remove(self, pattern: str) -> None:
+        for names in self._names(pattern):
+            self._server.do(("UNLINK", *names))
+
+    def _names(self, pattern: str) -> Iterator[list[bytes]]:
+        """Yield the names of keys, many at a time."""
         cursor = 0
         while True:
             ((cursor, names),) = self._server.do(("SCAN", cursor, "MATCH", pattern, "COUNT", COMMANDS))
             if names:
-                self._server.do(("UNLINK", *names))
+                yield names
             if not int(cursor):
                 return
 
@@ -213,18 +253,29 @@ class _Writer:
     def write(self, file: RunFile) -> None:
         """Write the rows of a file; rows that are there already stay as they are."""
         rows = map_rows(file.path)
-        commands = {"entries": self._entries, "records": self._records, "copies": self._copies}[file.kind](rows)
-        self.server.do(("SCRIPT", "LOAD", _ADD_OWNERS))
+        commands = {
+            "entries": self._entries,
+            "records": self._records,
+            "copies": self._copies,
+            "events": self._events,
+        }[file.kind](rows)
+        self.server.do(("SCRIPT", "LOAD", _ADD))
         for _ in self.server.run(commands):
             pass
 
     def _entries(self, rows: pa.Table) -> Iterator[Command]:
         keys = np.asarray(rows.column("key"))
         hashes = _hashes(self.server.name, "entries", self.state.generation(days_of(rows)), keys >> (64 - BUCKET_BITS))
-        script = hashlib.sha1(_ADD_OWNERS.encode()).hexdigest()  # the name Redis gives it
         owners = zip(rows.column("ref").to_pylist(), rows.column("day").to_pylist(), strict=True)
         for name, fields in _grouped(hashes, _fields(keys), [_OWNER.pack(*owner) for owner in owners]):
-            yield ("EVALSHA", script, 1, name, *fields)
+            yield ("EVALSHA", _ADD_NAME, 1, name, _OWNER.size, *fields)
+
+    def _events(self, rows: pa.Table) -> Iterator[Command]:
+        names = np.asarray(rows.column("name"))
+        hashes = _hashes(self.server.name, "events", [LASTING] * len(names), _bucket(names))
+        said = zip(rows.column("micros").to_pylist(), rows.column("gone").to_pylist(), strict=True)
+        for name, fields in _grouped(hashes, _fields(names), [_EVENT.pack(*event) for event in said]):
+            yield ("EVALSHA", _ADD_NAME, 1, name, _EVENT.size, *fields)
 
     def _records(self, rows: pa.Table) -> Iterator[Command]:
         refs = np.asarray(rows.column("ref"))
@@ -281,6 +332,16 @@ class RedisHistory:
         columns = np.array(rows, np.int64).reshape(-1, 4).T
         return pa.table([pa.array(column) for column in columns], schema=COPIES)
 
+    def events(self, names: Longs) -> pa.Table:
+        """Return what events said of some names, sorted and distinct."""
+        rows = [
+            (name, *event)
+            for place, value in self._look_up("events", _bucket(names), _fields(names))
+            for name, event in ((int(names[place]), one) for one in _EVENT.iter_unpack(value))
+        ]
+        columns = [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(EVENTS)]
+        return newest(pa.table(columns, schema=EVENTS))
+
     def _look_up(self, kind: str, buckets: Keys | Longs, fields: list[bytes]) -> Iterator[tuple[int, bytes]]:
         """Yield the place of each field that some generation knows, and its value."""
         bounds = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1], True]) if len(buckets) else np.zeros(1, int)
@@ -299,6 +360,10 @@ def _expired(generation: str, state: State) -> bool:
 def _hashes(name: str, kind: str, generations: Sequence[str], buckets: Keys | Longs) -> list[str]:
     pairs = zip(generations, buckets.tolist(), strict=True)
     return [f"{name}:{kind}:{generation}:{bucket:x}" for generation, bucket in pairs]
+
+
+def _bucket(names: Longs) -> Keys:
+    return np.asarray(names.view(np.uint64) >> np.uint64(64 - BUCKET_BITS))
 
 
 def _fields(keys: Keys | Longs) -> list[bytes]:

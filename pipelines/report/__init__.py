@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +22,7 @@ from pipelines.report.figures import Figures, epoch_files, measure, quarantine_e
 from pipelines.tables import find_epoch, newest_epoch, open_table
 from pipelines.tokens import sets
 from schemas.errors import ConfigError
+from schemas.post import NOTES
 from schemas.reasons import Reason
 from schemas.version import VERSION
 
@@ -128,7 +131,7 @@ def _recount(out: Path, figures: Figures, epoch: int) -> dict[str, Any]:
         "languages": dict(figures.languages["kept"].most_common()),
         "duplicates": {kind: figures.kinds[kind] for kind in KINDS},
         "faults": dict(faults.most_common()),
-        "tombstones": sum(file.rows for file in epoch_files(out, "tombstones", epoch)),
+        "tombstones": _tombstones(out, epoch),
         "tokens": tokens,
         "token_set": token_set,
         "config_hash": entry.get("swarmfeed.config"),
@@ -136,6 +139,16 @@ def _recount(out: Path, figures: Figures, epoch: int) -> dict[str, Any]:
         "seconds": None,
         "posts_per_second": None,
     }
+
+
+def _tombstones(out: Path, epoch: int) -> int:
+    """Count the tombstones that an epoch read."""
+    count = 0
+    for file in epoch_files(out, "tombstones", epoch):
+        rows = pq.read_table(file.path, columns=["epoch", "kind"])
+        read = pc.and_not(pc.equal(rows.column("epoch"), epoch), pc.is_in(rows.column("kind"), pa.array(NOTES)))
+        count += pc.sum(read).as_py() or 0
+    return count
 
 
 def _newest_tokens(out: Path, documents: int) -> tuple[dict[str, int | None], str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,13 +124,29 @@ def read_rows(
 
 def find_ids(paths: Sequence[Path], ids: Iterable[str]) -> dict[str, list[Place]]:
     """Return where the posts with these ids stand."""
-    value_set = pa.array(sorted(ids), pa.string())
+    wanted = sorted(ids)
+    value_set = pa.array(wanted, pa.string())
     found: dict[str, list[Place]] = {}
     for number, path in enumerate(paths):
-        column = pq.read_table(path, columns=["id"]).column("id")
-        for row in np.flatnonzero(pc.is_in(column, value_set=value_set).to_numpy()).tolist():
-            found.setdefault(column[row].as_py(), []).append((number, row))
+        with pq.ParquetFile(path) as parquet:
+            start = 0
+            for group in range(parquet.metadata.num_row_groups):
+                if _may_hold(parquet.metadata.row_group(group), wanted):
+                    column = parquet.read_row_group(group, columns=["id"]).column("id")
+                    for row in np.flatnonzero(pc.is_in(column, value_set=value_set).to_numpy()).tolist():
+                        found.setdefault(column[row].as_py(), []).append((number, start + row))
+                start += parquet.metadata.row_group(group).num_rows
     return found
+
+
+def _may_hold(group: pq.RowGroupMetaData, wanted: Sequence[str]) -> bool:
+    """Tell by its statistics whether a row group may hold one of some sorted ids."""
+    columns = (group.column(number) for number in range(group.num_columns))
+    told = next(column.statistics for column in columns if column.path_in_schema == "id")
+    if told is None or not told.has_min_max:
+        return True
+    at = bisect.bisect_left(wanted, told.min)
+    return at < len(wanted) and wanted[at] <= told.max
 
 
 def _read(

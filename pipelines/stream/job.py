@@ -57,10 +57,10 @@ def stream(order: StreamOrder) -> dict[str, Any]:
     with failures.explained(), ExitStack() as held:
         staging = held.enter_context(claim(out, schemas, index := open_index(out, config.duplicates)))
         tables.check_tables(out, schemas)
-        asked = identity.new(str(address), config.deciding(), model_hashes(stages))
-        who = identity.settle(out / STATE, asked, order.accept_config)
         telemetry = held.enter_context(open_telemetry(config.stream, out, Console(stderr=True)))
         feed = open_feed(address, config, out, lambda _: telemetry.state.failure("input_refused"))
+        asked = identity.new(str(address), config.deciding(), model_hashes(stages))
+        who = identity.settle(out / STATE, asked, order.accept_config)
         spark = session.start(config.spark)
         feed.open(spark, order.once)
         held.callback(feed.close)

@@ -13,7 +13,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from pipelines.tables import DataFile, FileSpan, file_spans
+from pipelines.tables import DataFile, FileSpan, file_spans, open_files
 from pipelines.tokens import sets
 from pipelines.tokens.rewriting import Rewrite, complete, origin, rewrite
 from pipelines.upkeep import Upkeep
@@ -69,6 +69,9 @@ def _due_files(upkeep: Upkeep, table: str) -> list[list[FileSpan]]:
     """Return the files of a table that are to become one, a group for each."""
     groups = []
     spans = sorted(file_spans(upkeep.root, table), key=_place)
+    if table == "tombstones":  # how long one has been open is told by the age of its file
+        waiting = {file.path for file in open_files(upkeep.root)}
+        spans = [span for span in spans if span.file.path not in waiting]
     for _, some in groupby(spans, key=lambda span: sorted(span.file.partition.items())):
         candidates = [Candidate(span, span.file.rows, max(1, span.file.bytes - FILE_BYTES)) for span in some]
         groups += due(candidates, upkeep.config.upkeep.small_file_bytes)
@@ -77,7 +80,7 @@ def _due_files(upkeep: Upkeep, table: str) -> list[list[FileSpan]]:
 
 def _place(span: FileSpan) -> tuple[object, ...]:
     """Order files by partition and by what is in them: names are random."""
-    return sorted(span.file.partition.items()), span.first, span.added, span.least, span.file.rows
+    return sorted(span.file.partition.items()), span.first, span.added, span.file.rows, span.file.bytes
 
 
 def _merge(upkeep: Upkeep, groups: list[list[FileSpan]], done: Compacted) -> None:

@@ -14,8 +14,10 @@ import filters
 from filters.stage import configure
 from pipelines import summary, tables
 from pipelines.deciding import DecisionPlan, decide_part
+from pipelines.deletions import learn_events
 from pipelines.duplicates import DECISION
-from pipelines.index import open_index
+from pipelines.exchange import in_this_process
+from pipelines.index import STAGED, open_index
 from pipelines.ledger import Change, claim, publish
 from pipelines.sources import Records
 from pipelines.staging import Workplan, stage_part
@@ -45,11 +47,15 @@ def curate(
         (staging / result.token_set).mkdir(parents=True)
         batch = pa.RecordBatch.from_pylist(list(posts), schema=POST)
         quarantine = pa.RecordBatch.from_pylist(list(bad), schema=QUARANTINE)
-        records = Records(batch, pa.RecordBatch.from_pylist([], schema=TOMBSTONE), quarantine)
-        result.staged = [stage_part(0, "invented.jsonl", [records], Workplan(stages[:-1], str(staging)))]
+        gone = [{"kind": "post_deleted", "post_id": post["id"]} for post in posts if post["text"] == "DELETED"]
+        records = Records(batch, pa.RecordBatch.from_pylist(gone, schema=TOMBSTONE), quarantine)
+        result.staged = [stage_part(0, "invented.jsonl", [records], Workplan(stages[:-1], str(staging), epoch))]
         if posts:
             search = lay_out_search(result, shop, cores=1)
-            plan = DecisionPlan(stages, shop.tokenizer, str(staging), str(staging / result.token_set), 10_000, search)
+            tombstones = [str(staging / part.tombstones) for part in result.staged if part.tombstones]
+            events = learn_events(in_this_process, tombstones, str(staging / STAGED))
+            folder = str(staging / result.token_set)
+            plan = DecisionPlan(stages, shop.tokenizer, str(staging), folder, 10_000, search, events)
             result.decided = [decide_part(0, 0, decisions(posts), plan)]
         totals = summary.summarise(result, shop)
         files = tuple(file for part in (*result.staged, *result.decided) for file in part.files)
@@ -70,9 +76,7 @@ def decisions(posts: Sequence[dict[str, Any]]) -> pa.Table:
     for row, post in enumerate(posts):
         text = post["text"]
         original = first.setdefault(text, post["id"])
-        if text == "DELETED":
-            said.append({"row": row, "deleted": True})
-        elif sizes[text] > 1:
+        if text != "DELETED" and sizes[text] > 1:
             copies[text] += 1
             about = {"duplicate_of": original, "kind": "exact"} if original != post["id"] else {}
             counts = {"copy": copies[text], "cluster_size": sizes[text], "cluster_authors": authors[text]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,12 +19,10 @@ from pyspark.sql import SparkSession
 from searches import Curation, staged
 
 from filters.sketch import Sketch, estimate_jaccard
-from pipelines.deletions import find_deleted
 from pipelines.duplicates import Expiry, find_duplicates
 from pipelines.exchange import in_this_process, on_executors
 from schemas import columns
 from schemas.config import DuplicatesConfig
-from schemas.post import TOMBSTONE
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -269,26 +265,3 @@ def test_spark_says_the_same_as_this_process(spark: SparkSession, tmp_path: Path
     two = staged(parts, tmp_path / "two", DuplicatesConfig())
     here, there = find_duplicates(in_this_process, one), find_duplicates(on_executors(spark), two)
     assert Curation.opened(one, here.decisions) == Curation.opened(two, there.decisions)
-
-
-def test_tombstones_find_posts_by_id_and_author(tmp_path: Path) -> None:
-    posts = [
-        {"id": name, "author_id": author, "created_at": START, "text": f"text {name}", "version": 0}
-        for name, author in [("a", "x"), ("b", "y"), ("c", "z"), ("d", None), ("e", "w"), ("x", "a")]
-    ]
-    events = [
-        {"kind": "post_deleted", "post_id": "a", "event_at": START},
-        {"kind": "author_gone", "author_id": "y", "event_at": None},
-        {"kind": "post_deleted", "post_id": "c", "event_at": START},
-        {"kind": "post_restored", "post_id": "c", "event_at": START + DAY},
-        {"kind": "author_gone", "author_id": "w", "event_at": START},
-        {"kind": "author_restored", "author_id": "w", "event_at": START + DAY},
-        {"kind": "geo_scrubbed", "author_id": "z", "event_at": START},
-    ]
-    file = tmp_path / "tombstones.parquet"
-    pq.write_table(pa.Table.from_pylist(events, TOMBSTONE), file)
-    search = staged([posts[::2], posts[1::2]], tmp_path, DuplicatesConfig())
-    gone = Curation.opened(search, find_deleted(in_this_process, search, [str(file)]))
-    assert {(part, json.dumps(row)) for part, rows in enumerate(gone) for row in rows if rows[row]["deleted"]} == {
-        (0, "0"), (1, "0")
-    }  # fmt: skip

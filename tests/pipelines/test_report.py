@@ -297,7 +297,8 @@ def test_epoch_files_do_not_depend_on_their_random_names(
     assert [file.route for file in files] == ["kept", "rejected"]
     assert all(file.path.is_file() for file in files)
     assert epoch_files(out, "quarantine", 0)[0].rows == len(BAD)
-    assert epoch_files(out, "tombstones", 0) == []
+    assert [file.rows for file in epoch_files(out, "tombstones", 0)] == [1]
+    assert epoch_files(out, "tombstones", 1) == []
 
 
 def test_a_chart_keeps_every_post() -> None:

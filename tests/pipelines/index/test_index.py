@@ -16,16 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from output import answers, curate
 from pyspark.sql import SparkSession
 from searches import Curation
 from test_duplicates import Reference, in_order, random_posts
 
-from pipelines.index import Index, open_index
+from pipelines.deletions import find_gone, learn_events, named
+from pipelines.duplicates import Expiry
+from pipelines.exchange import write_rows
+from pipelines.index import STAGED, Index, Learnt, open_index
 from pipelines.simulate import Simulation, write
 from schemas.config import Config, DuplicatesConfig
 from schemas.errors import ConfigError, RunError, SetupError
+from schemas.post import TOMBSTONE
 
 KEEPERS = ("embedded", "redis")
 
@@ -300,3 +306,83 @@ def test_records_that_are_missing_are_an_error_not_a_wrong_answer(
     links(curation, in_order(random_posts(5, 30)), 30)
     with pytest.raises(RunError, match="lacks 2 posts"):
         curation.index.history().records(np.array([998, 999]))
+
+
+def test_tombstones_find_posts_by_id_and_author_in_later_epochs_too(
+    keeper: Callable[..., DuplicatesConfig], tmp_path: Path
+) -> None:
+    names = [("a", "x"), ("b", "y"), ("c", "z"), ("d", None), ("e", "w"), ("x", "a")]
+    posts = pa.Table.from_pylist([{"id": name, "author_id": author} for name, author in names])
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    events = [
+        {"kind": "post_deleted", "post_id": "a", "event_at": at},
+        {"kind": "author_gone", "author_id": "y", "event_at": None},
+        {"kind": "post_deleted", "post_id": "c", "event_at": at},
+        {"kind": "post_restored", "post_id": "c", "event_at": at + timedelta(days=1)},
+        {"kind": "author_gone", "author_id": "w", "event_at": at},
+        {"kind": "author_restored", "author_id": "w", "event_at": at + timedelta(days=1)},
+        {"kind": "geo_scrubbed", "author_id": "z", "event_at": at},
+        {"kind": "post_edited", "post_id": "d", "event_at": at},
+    ]
+    for later in range(len(events) + 1):  # so many of the events come in the epoch that asks
+        root = tmp_path / str(later)
+        index, staging = open_index(root, keeper()), root / "staging"
+        for epoch, part in enumerate((*([one] for one in events[later:]), events[:later])):
+            file = tmp_path / f"{later}-{epoch}.parquet"
+            pq.write_table(named(pa.Table.from_pylist(part, TOMBSTONE), epoch), file)
+            own = learn_events(in_turn, [str(file)], str(staging / STAGED))
+            if epoch < len(events) - later:
+                index.apply(index.plan(in_turn, Learnt(epoch, {}, Expiry(0), own), staging), staging)
+        gone = find_gone(posts, open_index(root, keeper()).history(), own)
+        assert [name for (name, _), is_gone in zip(names, gone.rows, strict=True) if is_gone] == ["a", "b"]
+        assert gone.long_ago.tolist() == [later < 1, later < 2, False, False, False, False]
+
+
+def test_a_forgotten_post_leaves_no_byte(keeper: Callable[..., DuplicatesConfig], tmp_path: Path) -> None:
+    """Others answer as before: a copy of it finds nothing, a copy of another finds that."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    words = [" ".join(2 * [name * 3, name[::-1] * 5]) for name in ("first", "other", "third")]
+    posts = [
+        {"id": f"post-number-{number}", "text": text, "created_at": start, "author_id": None, "version": 0}
+        for number, text in enumerate([*words, words[0]])
+    ]
+    curation = Curation(tmp_path, keeper())
+    for post in posts:
+        curation.epoch([[post]])
+    before = dump(curation.index, tmp_path)
+    assert b"post-number-0" in before
+    ids, staging = tmp_path / "ids.arrow", tmp_path / "upkeep"
+    write_rows(ids, pa.table({"id": ["post-number-0", "never-seen"]}))
+    change = json.loads(json.dumps(curation.index.forget(in_turn, ids, staging)))
+    for _ in range(2):
+        curation.index.apply(change, staging)
+    after = dump(curation.index, tmp_path)
+    assert b"post-number-0" not in after
+    assert b"post-number-1" in after
+    assert all(held_refs(curation.index))
+    again = [{**post, "id": f"again-{number}"} for number, post in enumerate(posts[:3])]
+    said = [one.link for one in curation.epoch([again])[0]]
+    assert said == [(None, None, 1), ("post-number-1", "exact", 2), ("post-number-2", "exact", 2)]
+    assert open_index(tmp_path, keeper()).epoch == len(posts)
+
+
+def dump(index: Index, root: Path) -> bytes:
+    """All bytes an index keeps."""
+    folder = root / ".swarmfeed" / "index"
+    if folder.exists():
+        return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+    server = index._server  # type: ignore[attr-defined]
+    (names,) = server.do(("KEYS", f"{server.name}:records:*"))
+    return b"".join(b"".join(held.values()) for held in server.do(*(("HGETALL", name) for name in names)))
+
+
+def held_refs(index: Index) -> list[int]:
+    """The refs that some entry names; the first post's is 0."""
+    if hasattr(index, "_manifest"):
+        history: Any = index.history()
+        files = history.manifest.files("entries")
+        return [ref for file in files for ref in history._rows(file).column("ref").to_pylist()]
+    server = index._server  # type: ignore[attr-defined]
+    (names,) = server.do(("KEYS", f"{server.name}:entries:*"))
+    values = [value for held in server.do(*(("HGETALL", name) for name in names)) for value in held.values()]
+    return [int.from_bytes(value[at : at + 8], "big") for value in values for at in range(0, len(value), 12)]

@@ -60,7 +60,12 @@ def test_files_are_as_an_epoch_would_write_them(tmp_path: Path) -> None:
     assert delta is not None
     actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     kept = next(action for action in actions if action["partition.route"] == "kept")
-    assert (kept["min.id"], kept["max.id"]) == ("kept-00000-0", "kept-00009-3")
+    epochs = pq.ParquetFile(tmp_path / "posts" / kept["path"]).metadata.row_group(0)
+    [said] = [
+        epochs.column(n).statistics for n in range(epochs.num_columns) if epochs.column(n).path_in_schema == "epoch"
+    ]
+    assert (said.min, said.max) == (0, 9)
+    assert kept.get("min.id") is None, "a log keeps what a post may have to lose"
     assert kept["num_records"] == 40
     assert kept["min.created_at"] is not None
     metadata = pq.ParquetFile(tmp_path / "posts" / kept["path"]).metadata.row_group(0)
@@ -123,6 +128,20 @@ def test_two_folders_alike_are_compacted_alike(tmp_path: Path) -> None:
         ]
         said.append((sorted(files), sets.current(tmp_path / name, "default")))
     assert said[0] == said[1]
+
+
+def test_files_of_open_tombstones_keep_their_age(tmp_path: Path) -> None:
+    """Ten files with an open one each, then ten whose tombstones are done."""
+    Feed(tmp_path, tombstones="open").add(10)
+    waiting = tables.open_files(tmp_path)
+    assert len(waiting) == 10
+    feed = Feed(tmp_path, epoch=10, tombstones="done")
+    feed.add(10)
+    before = table_rows(tmp_path)
+    compact(keep(tmp_path))
+    assert tables.open_files(tmp_path) == waiting
+    assert len(tables.data_files(tmp_path, "tombstones")) == 11
+    assert table_rows(tmp_path) == before
 
 
 def test_a_pass_can_be_halted_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,77 @@
+"""The tokens of what must be forgotten: found in every version of every member, and left out of new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.exchange import map_rows, new_file, write_rows
+from pipelines.tokens import sets
+from pipelines.tokens.rewriting import Draft, Rewrite, rewrite
+from pipelines.upkeep import Upkeep
+from pipelines.upkeep.excising import Excision, Taken
+from schemas.tokens import Manifest
+
+
+@dataclass(frozen=True)
+class FoundTokens:
+    """What was found of the posts that must go, and the versions to be written anew."""
+
+    taken: list[Taken]
+    drafts: list[Draft]
+
+
+def take_tokens(upkeep: Upkeep, order: Excision, posts: Collection[str], stale: Collection[str]) -> FoundTokens:
+    """Draft every version that holds some of the posts, or of the stale ones, without them.
+
+    Those that another version stands for are looked through too: they are still on disk.
+    """
+    if not posts:
+        return FoundTokens([], [])
+    drop = new_file(upkeep.staging, "posts")
+    write_rows(drop, pa.table({"id": pa.array([*posts, *stale], pa.string())}))
+    shards = [
+        (f"{member}/{manifest.version}", upkeep.root / sets.folder_name(manifest) / shard.file)
+        for member in sets.members(upkeep.root)
+        for manifest in sets.versions(upkeep.root, member)
+        for shard in manifest.shards
+    ]
+    found = upkeep.run(len(shards), partial(_find, shards, str(drop), order))
+    places = {one.place for some in found for one in some}
+    drafts = [
+        rewrite(upkeep.run, _order(upkeep, manifest, str(drop)))
+        for member in sets.members(upkeep.root)
+        for manifest in sets.current(upkeep.root, member)
+        if f"{member}/{manifest.version}" in places
+    ]
+    return FoundTokens([one for some in found for one in some if one.id in posts], drafts)
+
+
+def _order(upkeep: Upkeep, manifest: Manifest, drop: str) -> Rewrite:
+    shard_tokens = upkeep.config.tokens.shard_tokens
+    return Rewrite(upkeep.root, manifest.member, (manifest.version,), upkeep.staging, shard_tokens, drop, merge=False)
+
+
+def _find(shards: Sequence[tuple[str, Path]], wanted: str, order: Excision, task: int) -> list[Taken]:
+    place, path = shards[task]
+    ids = map_rows(wanted).column("id").combine_chunks()
+    taken = []
+    with pq.ParquetFile(path) as parquet:
+        for group in range(parquet.num_row_groups):
+            posts = parquet.read_row_group(group, ["post_ids"]).column("post_ids").combine_chunks()
+            hits = np.asarray(pc.is_in(pc.list_flatten(posts), value_set=ids))
+            if not hits.any():
+                continue
+            owners = pa.array(np.asarray(pc.list_parent_indices(posts))[hits])
+            tokens = parquet.read_row_group(group, ["tokens"]).column("tokens").combine_chunks().take(owners)
+            names = pc.list_flatten(posts).filter(pa.array(hits)).to_pylist()
+            runs = order.hasher.tokens(tokens)
+            taken += [Taken(name, place, tokens=(run,)) for name, run in zip(names, runs, strict=True)]
+    return taken
