@@ -43,7 +43,9 @@ FAULTS_PER_MINUTE = 0.5
 LEAST_FAULTS = 4  # one of each kind
 BROKER_DOWN_SECONDS = (2.0, 20.0)
 TICK_SECONDS = 0.25
+WARM_UP_SECONDS = 2.0
 LOOK_SECONDS = 5.0
+EXCUSED_SECONDS = 120.0  # how long after a fault it may be why the stream ends
 DRAIN_SECONDS = 1200.0
 FORGET_MINUTES = 0.5
 
@@ -98,7 +100,7 @@ class Soak:
     unprovoked: list[str] = field(default_factory=list)  # ends that no fault explains
     watch: Watch = field(default_factory=Watch)
     memory: list[tuple[float, int]] = field(default_factory=list)  # minutes since the start, bytes of the stream
-    _provoked: bool = False
+    _excused_until: float = 0.0  # an end before that follows from a fault
     _broker_back: float | None = None
     _next_look: float = 0.0
 
@@ -132,12 +134,13 @@ class Soak:
             self._broker_back = None
         if self.stream.status is None:
             return
-        if not self._provoked:
+        if now > self._excused_until:
             self.unprovoked.append(f"status {self.stream.status}: {self.stream.last_words()[-500:]}")
             say(f"the stream ended by itself, {self.unprovoked[-1]}")
         self.stream.start()
         self.starts += 1
-        self._provoked = self.broker.pid is None  # a stream cannot start without one
+        if self.broker.pid is None:  # a stream cannot start without one
+            self._excused_until = now + EXCUSED_SECONDS
 
     def _hurt(self, fault: Fault, now: float) -> bool:
         """Kill; False when there is nothing to be killed yet."""
@@ -149,7 +152,8 @@ class Soak:
             self._broker_back = now + self.chance.uniform(*BROKER_DOWN_SECONDS)
         elif phase == DOWN or not self.stream.kill(Target(fault.value), self.chance.random()):
             return False
-        self._provoked = self._provoked or fault is not Fault.BROKER
+        if fault is not Fault.BROKER:
+            self._excused_until = now + EXCUSED_SECONDS
         self.hits[f"{fault} in {phase}"] += 1
         say(f"minute {now / 60:.1f}: killed the {fault} in {phase}")
         return True
@@ -187,17 +191,20 @@ def soak(work: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """Run the stream under faults and return what became of it."""
     chance = random.Random(asked.seed)
     seconds = asked.minutes * 60
-    plan, sent = fault_plan(seconds, chance), stretches(seconds, asked.rate, chance)
+    plan, sent = (
+        fault_plan(seconds, chance),
+        [Stretch(WARM_UP_SECONDS, asked.rate), *stretches(seconds, asked.rate, chance)],
+    )
     events, out = write_events(asked, sent, work / "events.jsonl"), work / "out"
     with Broker(work / "kafka") as broker:
         broker.create_topic(TOPIC, asked.cores)
         stream = StreamProcess(stream_words(broker, out, asked), work / "stream.log", work / "scratch")
         with stream:
-            while stream.phase() == DOWN and stream.status is None:
-                time.sleep(TICK_SECONDS)
-            running = Soak(broker, stream, Epochs(out), plan, chance)
-            sender = produce.start(events, broker.address, TOPIC, 0, sent)
-            count = under_faults(running, sender)
+            warm = Soak(broker, stream, Epochs(out), [], chance)  # nothing is hurt until an epoch is done
+            count = under_faults(warm, produce.start(events, broker.address, TOPIC, 0, sent[:1]))
+            warm.settle()
+            running = Soak(broker, stream, warm.epochs, plan, chance)
+            count += under_faults(running, produce.start(events, broker.address, TOPIC, count, sent[1:]))
             running.settle()
             left = wait_for_deletions(running, asked.forget_seconds)
             summary = stream.stop()
@@ -281,8 +288,8 @@ def run(asked: argparse.Namespace) -> list[Bound]:
     ]
 
 
-def main() -> None:
-    """Read the options and run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.partition("\n")[0])
     side.add_options(parser)
     parser.add_argument("--minutes", type=float, default=60)
@@ -291,7 +298,12 @@ def main() -> None:
     parser.add_argument("--forget-seconds", type=float, default=180, help="how long deletions may take at the end")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="a setting of the stream")
     parser.add_argument("--keep", action="store_true", help="leave events, tables and logs, also when all is well")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the options and run."""
+    asked = options().parse_args()
     side.finish(lambda: run(asked))
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import orjson
+import pyarrow.parquet as pq
 
 from bench.soak_events import Told, told
 from pipelines.tables import open_table
+from pipelines.tokens.sets import current, folder_name, members
 
 Digests = npt.NDArray[np.uint64]
 Place = tuple[int, int]  # partition and offset
@@ -95,21 +97,46 @@ def digest(*words: str) -> int:
     return int.from_bytes(hashlib.blake2b("\0".join(words).encode(), digest_size=8).digest()) or 1
 
 
+@dataclass
+class Posts:
+    """The rows of a posts table, as digests: ids of all, ids of the kept, deliveries of those with anything left in."""
+
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    kept: array[int] = field(default_factory=lambda: array("Q"))  # in the table, in a document or in a token set
+    keys: array[int] = field(default_factory=lambda: array("Q"))
+
+    @classmethod
+    def read(cls, out: Path) -> Posts:
+        """Read the table of an output folder."""
+        found, delta = cls(kept=_read_by_trainers(out)), open_table(out, "posts")
+        batches = delta.to_pyarrow_dataset().to_batches(columns=["id", "extra", "route"]) if delta else iter(())
+        for batch in batches:
+            for post_id, extra, route in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                found.ids.append(digest(post_id))
+                if route == KEPT:
+                    found.kept.append(found.ids[-1])
+                if extra is not None:  # or it was deleted as it came
+                    found.keys.append(digest(post_id, str(orjson.loads(extra)["time_us"])))
+        return found
+
+
 def judge(delivered: Delivered, out: Path) -> Verdict:
     """Compare the tables of an output folder with what was delivered."""
-    posts, kept_ids = _posts(out)
+    posts = Posts.read(out)
     places = _quarantined(out)
     refused = [delivered.keys[partition][offset] for (partition, offset) in places.elements()]
-    found = np.concatenate([posts, _array(key for key in refused if key != NO_POST)])
+    found = _array([*posts.keys, *(key for key in refused if key != NO_POST)])
     lost, doubled = difference(_array(delivered.posts), found, delivered.may_go())
+    ids = _array(delivered.ids)
+    _, more = difference(ids, _array(posts.ids), ids)
     unread = Counter(delivered.unreadable)
     seen = Counter({place: count for place, count in places.items() if place in unread})
     return Verdict(
-        posts=len(posts),
+        posts=len(posts.ids),
         quarantined=places.total(),
         lost=lost + (unread - seen).total(),
-        doubled=doubled + (seen - unread).total(),
-        deleted_kept=int(np.isin(kept_ids, delivered.must_go()).sum()),
+        doubled=max(doubled, more) + (seen - unread).total(),
+        deleted_kept=int(np.isin(_array(posts.kept), delivered.must_go()).sum()),
     )
 
 
@@ -127,18 +154,16 @@ def difference(wanted: Digests, found: Digests, optional: Digests) -> tuple[int,
     return int(-more[(more < 0) & needed].sum()), int(more[more > 0].sum())
 
 
-def _posts(out: Path) -> tuple[Digests, Digests]:
-    """Return the deliveries that the posts table holds, and the ids of the posts in it that are kept."""
-    keys, kept = array("Q"), array("Q")
-    delta = open_table(out, "posts")
-    if delta is None:
-        return _array(keys), _array(kept)
-    for batch in delta.to_pyarrow_dataset().to_batches(columns=["id", "extra", "route"]):
-        for post_id, extra, route in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            keys.append(digest(post_id, str(orjson.loads(extra)["time_us"])))
-            if route == KEPT:
-                kept.append(digest(post_id))
-    return _array(keys), _array(kept)
+def _read_by_trainers(out: Path) -> array[int]:
+    """Return the ids of the posts that documents and the current token sets were made of."""
+    ids, documents = array("Q"), open_table(out, "documents")
+    tables = [documents.to_pyarrow_dataset().to_table(columns=["post_ids"])] if documents else []
+    for manifest in (one for member in members(out) for one in current(out, member)):
+        folder = out / folder_name(manifest)
+        tables += [pq.read_table(folder / shard.file, columns=["post_ids"]) for shard in manifest.shards]
+    for table in tables:
+        ids.extend(digest(post_id) for post_ids in table.column("post_ids").to_pylist() for post_id in post_ids)
+    return ids
 
 
 def _quarantined(out: Path) -> Counter[Place]:

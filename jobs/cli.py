@@ -287,6 +287,59 @@ def compact(
 
 
 @app.command()
+def forget(
+    out: Folder,
+    ids: Annotated[Path | None, typer.Option("--ids", help="File of ids of posts, one a line.")] = None,
+    authors: Annotated[Path | None, typer.Option("--authors", help="File of ids of authors, one a line.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for whoever holds the folder.")] = True,
+    config: ConfigFile = None,
+    settings: Settings = [],  # noqa: B006
+    master: Master = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Take posts out of every table, token set, report and the index; without a file, what deletions still ask for."""
+    from pipelines import forget as forgetting
+    from pipelines.upkeep.requests import Request
+
+    words = [*settings, f"spark.master={master}"] if master else list(settings)
+    chosen = _config(config, words, []) if config or words else None
+    done = forgetting.run(forgetting.ForgetOrder(out, Request.from_files(ids, authors), chosen, wait))
+    if as_json:
+        _print_json(done)
+    elif done["waiting"]:
+        _say(f"{out} is held by a run or a stream, whose next pass does it")
+    else:
+        receipt = f"; receipt {done['receipt']:06d}" if done["receipt"] else ""
+        _say(f"{done['posts']:,} posts and {done['token_documents']:,} documents of token sets taken out{receipt}")
+
+
+@app.command("verify-forgotten")
+def verify_forgotten(
+    out: Folder,
+    ids: Annotated[Path, typer.Option("--ids", help="File of ids of posts, one a line.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Scan every file below a folder for posts that were forgotten: ids, texts, tokens. Exit status 1: some is left."""
+    from pipelines.upkeep.requests import read_names
+    from pipelines.upkeep.verifying import verify_forgotten as verify
+
+    with notes.status(f"looking through {out}"):
+        found = verify(out.absolute(), read_names(ids))
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        for file, what in found.leaks:
+            sys.stdout.write(f"{file}: {what}\n")
+        others = f"; the same words also stand in {found.same_words:,} rows of other posts" if found.same_words else ""
+        state = "nothing is left" if found.clean else f"{len(found.leaks):,} leaks"
+        _say(f"{found.files:,} files, {found.ids:,} ids, {found.receipts:,} receipts: {state}{others}")
+    if not found.clean:
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor(
     out: Annotated[Path, typer.Option("--out", help="Folder that results would go to.")] = Path(),
     as_json: AsJson = False,

@@ -91,6 +91,18 @@ def claim(root: Path, schemas: Mapping[str, pa.Schema], index: Index | None = No
                 shutil.rmtree(staging, ignore_errors=True)
 
 
+def is_held(root: Path) -> bool:
+    """Tell whether a run or a stream holds the output folder right now."""
+    try:
+        with (root / STATE / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def empty(folder: Path) -> Path:
     """Make a folder, or make it anew when it is there, and return it."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -22,6 +22,8 @@ from pipelines.sources import Split, plan_splits
 from pipelines.step import StepResult, Workshop, step, warm_up
 from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import load_tokenizer
+from pipelines.upkeep import Upkeep
+from pipelines.upkeep.forgetting import forget, pending
 from schemas.config import Config
 from schemas.errors import ConfigError
 from schemas.version import VERSION
@@ -66,6 +68,8 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
         totals = summary.summarise(result, shop)
         publish(out, _record(result, totals, identity), schemas, index)
         seconds = time.monotonic() - started
+        if epoch and any(pending(out).values()):  # about earlier epochs; what is in this one has no text
+            totals["forgotten"] = forget(Upkeep(out, schemas, config, index, shop.run)).to_dict()
     totals["seconds"] = round(seconds, 3)
     totals["startup_seconds"] = round(started - began, 3)
     totals["posts_per_second"] = round(totals["posts"]["read"] / seconds, 1)

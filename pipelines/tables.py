@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,15 +49,13 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = (
-    "created_at",
-    "epoch",
-)  # of a file, in its table's log: no id, for a log keeps what a post may have to lose
+STATISTICS = ("created_at", "epoch")  # of a file, in its table's log: no id, which a log would keep for ever
 OPEN = "done_at"  # of tombstones the log says how many are null
 ROW_GROUP_STATISTICS = ("id", *STATISTICS)
-CHECKPOINT_COMMITS = "20"  # each commit makes opening and committing slower until the next checkpoint
-DELETED_HOURS = 2  # how long it tells that a file has left, until a first cleaning sets it by upkeep.keep_hours
-LOG_HOURS = 1  # how long a table's log tells of a commit: a stream makes 1,800 an hour, and each slows the next down
+CHECKPOINT_COMMITS = "20"  # each makes opening and committing slower until the next checkpoint
+DELETED_HOURS = 2  # how long a log tells that a file has left, until a cleaning sets it by upkeep.keep_hours
+LOG_HOURS = 1  # how long it tells of a commit: a stream makes 1,800 an hour, and each slows the next down
+ALL_STATISTICS = "delta.dataSkippingNumIndexedCols"  # readers see those of the first 32 columns unless told otherwise
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
 
@@ -233,6 +231,7 @@ def log_settings(hours: int) -> dict[str, str]:
     """Return the settings of a table whose log remembers for some hours which files have left it."""
     return {
         "delta.checkpointInterval": CHECKPOINT_COMMITS,
+        ALL_STATISTICS: "-1",
         "delta.logRetentionDuration": f"interval {LOG_HOURS} hours",
         "delta.deletedFileRetentionDuration": f"interval {hours} hours",
     }
@@ -294,6 +293,7 @@ class FileSpan:
     file: DataFile
     added: int  # milliseconds since 1970
     first: str  # created_at of its first post
+    open: int  # tombstones that are not done
 
 
 def file_spans(root: Path, table: str) -> list[FileSpan]:
@@ -305,35 +305,14 @@ def file_spans(root: Path, table: str) -> list[FileSpan]:
     for one in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
         partition = {name: one[f"partition.{name}"] for name in PARTITIONS[table]}
         file = DataFile(table, unquote(one["path"]), one["size_bytes"], one["num_records"], partition, "")
-        first = one.get("min.created_at")
-        spans.append(FileSpan(file, one["modification_time"], first.isoformat() if first else ""))
+        first, still_open = one.get("min.created_at"), one.get(f"null_count.{OPEN}") or 0
+        spans.append(FileSpan(file, one["modification_time"], first.isoformat() if first else "", still_open))
     return spans
 
 
-@dataclass(frozen=True)
-class OpenFile:
-    """A file of the tombstones table with some that are open: where it is, how many, and since when."""
-
-    path: str
-    open: int
-    added: datetime
-
-
-def open_files(root: Path) -> list[OpenFile]:
+def open_files(root: Path) -> list[FileSpan]:
     """Return the files that hold open tombstones, as the log of the table tells; none where it does not exist."""
-    delta = open_table(root, "tombstones")
-    if delta is None:
-        return []
-    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    return [
-        OpenFile(
-            unquote(one["path"]),
-            one[f"null_count.{OPEN}"],
-            datetime.fromtimestamp(one["modification_time"] / 1000, UTC),
-        )
-        for one in files
-        if one.get(f"null_count.{OPEN}")
-    ]
+    return [span for span in file_spans(root, "tombstones") if span.open]
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:

@@ -112,15 +112,17 @@ def measure(out: Path, epoch: int, max_rows: int = MAX_ROWS) -> Figures:
 def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
     """Return the files that may hold rows of an epoch, ordered by what is in them (names are random).
 
-    They are those that a table has gained since the epoch before. One that was rewritten since may hold other epochs
-    too: whoever reads it looks at the column `epoch`.
+    Posts say in their statistics which epochs a file holds; of another table it is what the table has gained since the
+    epoch before. One that was rewritten since may hold other epochs too: whoever reads it looks at the column `epoch`.
     """
     delta = open_table(out, table)
     if delta is None:
         return []
-    held = _gained(delta, epoch)
+    actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     if table == "posts":
-        held = [action for action in held if _may_hold(out / table / unquote(action["path"]), epoch)]
+        held = [action for action in actions if _may_hold(action, epoch)]
+    else:
+        held = _gained(delta, actions, epoch)
     held.sort(key=lambda action: tuple(str(action.get(key)) for key in FILE_ORDER))
     return [
         File(out / table / unquote(action["path"]), action.get("partition.route") or "", action["num_records"] or 0)
@@ -128,21 +130,13 @@ def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
     ]
 
 
-def _may_hold(path: Path, epoch: int) -> bool:
-    """Tell whether a file of posts may hold some of an epoch, by its footer."""
-    footer = pq.read_metadata(path)
-    for number in range(footer.num_row_groups):
-        group = footer.row_group(number)
-        [place] = [leaf for leaf in range(group.num_columns) if group.column(leaf).path_in_schema == "epoch"]
-        said = group.column(place).statistics
-        if said is None or not said.has_min_max or said.min <= epoch <= said.max:
-            return True
-    return False
+def _may_hold(action: dict[str, Any], epoch: int) -> bool:
+    low, high = action.get("min.epoch"), action.get("max.epoch")
+    return low is None or high is None or low <= epoch <= high
 
 
-def _gained(delta: DeltaTable, epoch: int) -> list[dict[str, Any]]:
+def _gained(delta: DeltaTable, actions: list[dict[str, Any]], epoch: int) -> list[dict[str, Any]]:
     """Return the files a table has gained since the epoch before; all of them where its log does not tell any more."""
-    actions: list[dict[str, Any]] = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     entry = find_epoch(delta, epoch)
     if entry is None:
         return actions if delta.transaction_version(EPOCHS) == epoch else []

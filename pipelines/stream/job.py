@@ -21,6 +21,7 @@ from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
 from pipelines.step import Workshop, warm_up
 from pipelines.stream import identity
+from pipelines.stream.caretaking import Housekeeping
 from pipelines.stream.epochs import Epochs
 from pipelines.stream.feed import Address, open_feed
 from pipelines.stream.supervisor import Supervisor
@@ -28,6 +29,7 @@ from pipelines.summary import model_hashes
 from pipelines.telemetry import Telemetry, open_telemetry
 from pipelines.telemetry.logs import Entry, Event
 from pipelines.tokens.tokenizer import load_tokenizer
+from pipelines.upkeep import Upkeep
 from schemas.config import Config
 
 
@@ -69,10 +71,13 @@ def stream(order: StreamOrder) -> dict[str, Any]:
         catch_up(shop.run, index, out, config.duplicates)
         epochs = Epochs(shop, schemas, feed, who, telemetry)
         supervisor = Supervisor(spark, feed, epochs, telemetry, out / STATE / identity.CHECKPOINT)
-        with stop_on_signals(epochs, telemetry):
+        housekeeping = Housekeeping(spark, Upkeep(out, schemas, config, index, shop.run, epochs.exclusive), telemetry)
+        with stop_on_signals(epochs, telemetry), housekeeping.beside():
             telemetry.log.info(Entry(Event.STARTED, names={"source": address.scheme, "stream": who.name}))
             supervisor.run(None if order.once else config.stream.trigger_seconds)
-            telemetry.log.info(Entry(Event.STOPPED, counts={"epochs": epochs.totals.epochs}))
+        if order.once:
+            housekeeping.settle()
+        telemetry.log.info(Entry(Event.STOPPED, counts={"epochs": epochs.totals.epochs}))
         return _report(out, epochs, time.monotonic() - began)
 
 

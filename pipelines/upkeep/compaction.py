@@ -13,7 +13,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from pipelines.tables import DataFile, FileSpan, file_spans, open_files
+from pipelines.tables import DataFile, FileSpan, file_spans
 from pipelines.tokens import sets
 from pipelines.tokens.rewriting import Rewrite, complete, origin, rewrite
 from pipelines.upkeep import Upkeep
@@ -68,10 +68,8 @@ def _rounds(upkeep: Upkeep, done: Compacted, at_once: int) -> Iterator[None]:
 def _due_files(upkeep: Upkeep, table: str) -> list[list[FileSpan]]:
     """Return the files of a table that are to become one, a group for each."""
     groups = []
-    spans = sorted(file_spans(upkeep.root, table), key=_place)
-    if table == "tombstones":  # how long one has been open is told by the age of its file
-        waiting = {file.path for file in open_files(upkeep.root)}
-        spans = [span for span in spans if span.file.path not in waiting]
+    closed = [span for span in file_spans(upkeep.root, table) if not span.open]  # how old an open tombstone is counts
+    spans = sorted(closed, key=_place)
     for _, some in groupby(spans, key=lambda span: sorted(span.file.partition.items())):
         candidates = [Candidate(span, span.file.rows, max(1, span.file.bytes - FILE_BYTES)) for span in some]
         groups += due(candidates, upkeep.config.upkeep.small_file_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipelines.deletions import OF_AUTHORS, SILENT
 from pipelines.duplicates.history import newest
 from pipelines.exchange import map_rows
-from pipelines.tables import DataFile, OpenFile, data_files, open_files
+from pipelines.tables import DataFile, FileSpan, data_files, open_files
 from pipelines.upkeep import Upkeep
 from pipelines.upkeep.names import write_names
 
@@ -48,7 +48,12 @@ class OpenTombstones:
 def count_open(root: Path) -> OpenTombstones:
     """Say how many tombstones of a folder are open, from what the log says of its files alone."""
     files = open_files(root)
-    return OpenTombstones(sum(file.open for file in files), min((file.added for file in files), default=None))
+    return OpenTombstones(sum(file.open for file in files), min(map(_time, files), default=None))
+
+
+def _time(file: FileSpan) -> datetime:
+    """Return when a file was committed."""
+    return datetime.fromtimestamp(file.added / 1000, UTC)
 
 
 def oldest_open(root: Path) -> datetime | None:
@@ -60,7 +65,7 @@ def read_open(upkeep: Upkeep) -> Doomed:
     """Read the open tombstones that still hold: the newest event on a name decides, wherever it came."""
     doomed = Doomed()
     for file in open_files(upkeep.root):
-        rows = pq.ParquetFile(upkeep.root / "tombstones" / file.path).read([*COLUMNS, "epoch"])
+        rows = pq.ParquetFile(upkeep.root / "tombstones" / file.file.path).read([*COLUMNS, "epoch"])
         rows = rows.filter(rows.column("done_at").is_null())
         edits = rows.filter(pc.equal(rows.column("kind"), "post_edited"))
         doomed.edited += zip(edits.column("post_id").to_pylist(), edits.column("epoch").to_pylist(), strict=True)
@@ -77,14 +82,15 @@ def _holds(upkeep: Upkeep, rows: pa.Table) -> pa.Array:
     return pc.is_in(rows.column("name"), value_set=events.filter(events.column("gone")).column("name").combine_chunks())
 
 
-def _add(doomed: Doomed, rows: pa.Table, file: OpenFile) -> None:
+def _add(doomed: Doomed, rows: pa.Table, file: FileSpan) -> None:
     of_author = pc.is_in(rows.column("kind"), pa.array(OF_AUTHORS))
+    since = _time(file)
     for known, names in (
         (doomed.authors, rows.filter(of_author).column("author_id")),
         (doomed.posts, rows.filter(pc.invert(of_author)).column("post_id")),
     ):
         for name in names.drop_null().to_pylist():
-            known[name] = min(known.get(name, file.added), file.added)
+            known[name] = min(known.get(name, since), since)
 
 
 def find_posts(upkeep: Upkeep, doomed: Doomed) -> None:

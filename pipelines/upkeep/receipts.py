@@ -85,6 +85,12 @@ def open_key(root: Path) -> Hasher:
     return Hasher(path.read_bytes())
 
 
+def read_key(root: Path) -> Hasher:
+    """Read the key of a folder; another one where it has none, and so no receipts."""
+    path = root / FOLDER / KEY
+    return Hasher(path.read_bytes() if path.exists() else bytes(KEY_BYTES))
+
+
 def next_number(root: Path) -> int:
     """Return the number of the next receipt."""
     return max((int(path.stem) for path in _files(root)), default=0) + 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from confluent_kafka import Producer
 from output import curate, posts
 from pyspark.sql import SparkSession
@@ -18,7 +19,9 @@ from pyspark.sql import SparkSession
 from bench.kafka_broker import Broker
 from bench.stream_process import StreamProcess
 from pipelines.simulate import Simulation, write
+from pipelines.stream.kafka import read_properties
 from pipelines.tables import table_files
+from schemas.errors import ConfigError
 
 SWARMFEED = str(Path(sys.executable).with_name("swarmfeed"))
 PATIENCE_SECONDS = 120.0
@@ -39,7 +42,12 @@ def follow(*words: object) -> tuple[int, dict[str, Any], str]:
 
 
 def verdicts(out: Path) -> list[tuple[Any, ...]]:
-    return sorted((row["id"], row["text"], row["duplicate_of"] or "", json.dumps(row["verdict"])) for row in posts(out))
+    """What is said of each post but for the deleted, which a stream has taken out when it ends."""
+    return sorted(
+        (row["id"], row["text"], row["duplicate_of"] or "", json.dumps(row["verdict"]))
+        for row in posts(out)
+        if "deleted" not in row["verdict"]["reasons"]
+    )
 
 
 def until(what: Callable[[], bool]) -> None:
@@ -108,3 +116,16 @@ def test_a_broker_that_dies_and_comes_back_loses_and_doubles_nothing(
         done = stream.stop()
     assert done["posts"]["read"] == 100
     assert sorted(int(row["id"]) for row in posts(tmp_path / "out")) == list(range(100))
+
+
+def test_client_settings_come_from_a_file_as_kafkas_tools_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "client.properties"
+    file.write_text("# who we are\n\nsecurity.protocol = SASL_SSL\nsasl.jaas.config=a b=c;\n")
+    assert read_properties(str(file)) == {"security.protocol": "SASL_SSL", "sasl.jaas.config": "a b=c;"}
+    assert read_properties(None) == {}
+    file.write_text("security.protocol=SSL\nhunter2\n")
+    with pytest.raises(ConfigError, match="line 2: expected key=value") as refused:
+        read_properties(str(file))
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_properties(str(tmp_path / "none"))

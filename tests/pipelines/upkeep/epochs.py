@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +30,36 @@ from schemas.post import POST, QUARANTINE, TOMBSTONE
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 Row = dict[str, Any]
+WORDS = [
+    "The ferry to the island leaves at seven from the old stone pier near the market.",
+    "My grandmother bakes rye bread with caraway every Saturday before the sun comes up.",
+    "Nobody in our street remembers who planted the walnut tree beside the bus stop.",
+    "The library will stay open until nine this week because of the reading marathon.",
+    "After two years of work the village has its own small brewery and a choir again.",
+    "We counted fourteen storks on the meadow behind the school, more than ever before.",
+    "Someone left a perfectly good cello on the platform of the northern railway station.",
+    "The new bridge is narrower than the old one, but it does not shake in the wind.",
+]
+
+
+def post(name: str, words: int | str, minutes: int = 0, **more: Any) -> dict[str, Any]:
+    """Make a post."""
+    text = WORDS[words] if isinstance(words, int) else words
+    author = more.pop("author", f"author-of-{name}")
+    made = AT + timedelta(minutes=minutes)
+    return {"id": name, "author_id": author, "created_at": made, "text": text, "source": "test", **more}
+
+
+def everywhere(root: Path, word: str) -> list[str]:
+    """Every file whose plain or decoded content says a word."""
+    found = []
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if path.suffix == ".parquet":
+            content += str(pq.read_table(path, partitioning=None).to_pylist()).encode()
+        if word.encode() in content:
+            found.append(str(path.relative_to(root)))
+    return found
 
 
 @dataclass(frozen=True)
