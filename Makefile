@@ -8,7 +8,9 @@ BENCH := "signatures --at-least-datasketch 50 --at-least-rensa 2" "recall" "dupl
     "scale --posts 250000 1000000 --cpu-at-most 1.15 --memory-at-most 1.3 --gib-at-most 6" \
     "history --rows 50000 --bands 20000000 --repeats 3 --at-most 1.3" "cluster --rows 100000" "phases"
 
-.PHONY: demo test check format bench bench-stream bench-crashes bench-soak zip docs clean
+.PHONY: install demo test check format bench bench-stream bench-crashes bench-soak zip docs clean
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/swarmfeed simulate --posts $(POSTS) --seed 1 --out $(DEMO)/posts.jsonl.gz

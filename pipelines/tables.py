@@ -54,7 +54,8 @@ OPEN = "done_at"  # of tombstones the log says how many are null
 ROW_GROUP_STATISTICS = ("id", *STATISTICS)
 CHECKPOINT_COMMITS = "20"  # each makes opening and committing slower until the next checkpoint
 LOG = "_delta_log"  # folder of a table that holds its log
-LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
+DELETED_HOURS = 2  # how long a log tells that a file has left, until a cleaning sets it by upkeep.keep_hours
+LOG_HOURS = 1  # how long it tells of a commit: a stream makes 1,800 an hour, and each slows the next down
 ALL_STATISTICS = "delta.dataSkippingNumIndexedCols"  # readers see those of the first 32 columns unless told otherwise
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
 PARTITIONS: Mapping[str, tuple[str, ...]] = {"posts": ("route",), "documents": (), "quarantine": (), "tombstones": ()}
@@ -207,8 +208,8 @@ def commit_files(
     delta = open_table(root, table)
     if delta is None:
         partitions = list(PARTITIONS[table])
-        settings = log_settings(LOG_HOURS)
-        delta = DeltaTable.create(root / table, schema, "ignore", partitions or None, configuration=settings)
+        settings = log_settings(DELETED_HOURS)
+        delta = DeltaTable.create(root / table, schema, "ignore", partitions or None, configuration={**settings})
     if all(_at_least(delta.transaction_version(app), number) for app, number in commit.transactions.items()):
         return
     added, removed = files
@@ -227,11 +228,14 @@ def commit_files(
     delta.create_write_transaction(actions, "append", delta.schema(), partitions, commit_properties=properties)
 
 
-def log_settings(hours: int) -> dict[str, str | None]:
-    """Return the settings of a table whose log tells for some hours of commits, and of files that left."""
-    names = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
-    spans: dict[str, str | None] = {name: f"interval {hours} hours" for name in names}
-    return {"delta.checkpointInterval": CHECKPOINT_COMMITS, ALL_STATISTICS: "-1", **spans}
+def log_settings(hours: int) -> dict[str, str]:
+    """Return the settings of a table whose log remembers for some hours which files have left it."""
+    return {
+        "delta.checkpointInterval": CHECKPOINT_COMMITS,
+        ALL_STATISTICS: "-1",
+        "delta.logRetentionDuration": f"interval {LOG_HOURS} hours",
+        "delta.deletedFileRetentionDuration": f"interval {hours} hours",
+    }
 
 
 def _at_least(done: int | None, number: int) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
-from pipelines.tables import LOG_HOURS, log_settings, open_table
+from pipelines.tables import log_settings, open_table
 from pipelines.tokens import sets
 from pipelines.upkeep import Upkeep
 from schemas.tokens import Manifest
@@ -60,9 +60,9 @@ def _clean_table(upkeep: Upkeep, name: str) -> int:
     if delta is None:
         return 0
     hours = math.ceil(upkeep.config.upkeep.keep_hours)
-    settings = log_settings(max(LOG_HOURS, hours + 1))  # a file nobody remembers goes by the time it was written
+    settings = log_settings(hours + 1)  # a file nobody remembers goes by the time it was written
     if settings.items() - delta.metadata().configuration.items():
-        delta.alter.set_table_properties({key: value for key, value in settings.items() if value})
+        delta.alter.set_table_properties(settings)
     gone = _vacuum(delta, hours, dry_run=True)  # for a vacuum that deletes nothing is two commits all the same
     if not any(os.path.lexists(upkeep.root / name / unquote(path)) for path in gone):
         return 0

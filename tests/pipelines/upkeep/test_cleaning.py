@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,33 @@ def test_what_is_staged_or_half_published_is_not_touched(tmp_path: Path, monkeyp
     assert len(everything(tmp_path)[0]["posts"]) == 33
 
 
+def test_a_crash_while_deleting_leaves_nothing_that_a_reader_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crash(BaseException):
+        """Stands for kill -9."""
+
+    real = shutil.rmtree
+
+    def dies(path: Path, ignore_errors: bool = False) -> None:
+        if path.name.startswith("default-"):
+            raise Crash
+        real(path, ignore_errors=ignore_errors)
+
+    Feed(tmp_path).add(10)
+    before = everything(tmp_path)
+    compact(keep(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", dies)
+        with pytest.raises(Crash):
+            clean(keep(tmp_path, keep_hours=0))
+    assert len(sets.replaced(tmp_path, "default")) == 9, "one was on its way"
+    assert everything(tmp_path) == before
+    assert clean(keep(tmp_path, keep_hours=0)).versions == 9
+    assert not (tmp_path / STATE / "upkeep").exists()
+    assert everything(tmp_path) == before
+
+
 def test_left_over_files_go(tmp_path: Path) -> None:
     Feed(tmp_path).add(1)
     lost = tmp_path / "posts" / "route=kept" / "part-lost.parquet"
@@ -109,7 +137,7 @@ def test_a_log_is_shortened_and_still_knows_its_transactions(tmp_path: Path) -> 
     clean(keep(tmp_path, keep_hours=12))
     delta = open_table(tmp_path, "posts")
     assert delta is not None
-    assert delta.metadata().configuration["delta.logRetentionDuration"] == "interval 13 hours"
+    assert delta.metadata().configuration["delta.deletedFileRetentionDuration"] == "interval 13 hours"
     delta.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 hours"})
     for epoch in range(1, 65):
         commit = Commit({tables.EPOCHS: epoch}, datetime.now(UTC), {"swarmfeed.epoch": str(epoch)})

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tiny_epochs import SCHEMAS, Feed, everything, files_of
+from tiny_epochs import SCHEMAS, Feed, everything, files_of, keep
 
 from jobs.cli import main
 from pipelines.ledger import claim
+from pipelines.report import rebuild
+from pipelines.tables import open_table
 from pipelines.tokens import sets
+from pipelines.upkeep.cleaning import clean
+from pipelines.upkeep.compaction import compact
 
 
 def test_a_folder_is_tidied_on_executors(
@@ -47,3 +51,22 @@ def test_a_folder_that_is_none_or_in_use_is_refused(tmp_path: Path, capsys: pyte
         main(["compact", str(tmp_path)])
     assert left.value.code == 2
     assert "another run is writing there" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("log", ["whole", "shortened"])
+def test_the_report_of_an_epoch_after_compaction(tmp_path: Path, log: str) -> None:
+    """The newest epoch lies in one file with others, and the log may have forgotten which files it brought."""
+    Feed(tmp_path, posts=3).add(10)
+    compact(keep(tmp_path, keep_hours=0))
+    clean(keep(tmp_path, keep_hours=0))
+    if log == "shortened":
+        for table in SCHEMAS:
+            delta = open_table(tmp_path, table)
+            if delta is not None:
+                delta.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 hours"})
+                delta.create_checkpoint()
+                delta.cleanup_metadata()
+                assert len(list((tmp_path / table / "_delta_log").glob("*.json"))) == 1
+    report = rebuild(tmp_path)
+    assert (report["epoch"], report["posts"]["kept"], report["posts"]["rejected"]) == (9, 3, 1)
+    assert report["tokens"] == {"kept": None}, "no version is that of one epoch"

@@ -63,6 +63,7 @@ class Feed:
     out: Path
     posts: int = 2
     epoch: int = 0
+    tombstones: str = ""  # open, done or none
 
     def add(self, count: int = 1) -> None:
         """Add some epochs."""
@@ -82,6 +83,11 @@ class Feed:
             files.append(self._write(staging, "posts", self._posts(rows, count), {"route": route}))
         bad = pa.RecordBatch.from_pylist([{"raw": b"{", "fault": "bad_json", "line": self.epoch}], schema=QUARANTINE)
         files.append(self._write(staging, "quarantine", bad))
+        if self.tombstones:
+            done = NOON if self.tombstones == "done" else None
+            gone = [{"kind": "post_deleted", "post_id": f"gone-{self.epoch}", "event_at": NOON, "done_at": done}]
+            schema = SCHEMAS["tombstones"]
+            files.append(self._write(staging, "tombstones", pa.RecordBatch.from_pylist(gone, schema=schema)))
         metadata = {"swarmfeed.epoch": str(self.epoch), "swarmfeed.input": f"tiny:{self.epoch}"}
         change = Change({tables.EPOCHS: self.epoch}, NOON, metadata, tuple(files), folders=(token_set,))
         publish(self.out, change, SCHEMAS)
