@@ -137,7 +137,7 @@ class Finish:
         parts = len(search.staged.files)
         owners = clock("owners", lambda: run(search.addresses, partial(find_owners, search)))
         links = [found.links for found in owners]
-        members = clock("choice", lambda: run(parts, partial(choose_owners, search, links)))
+        members = [one.members for one in clock("choice", lambda: run(parts, partial(choose_owners, search, links)))]
         counted = clock("clusters", lambda: run(search.addresses, partial(count_clusters, search, members)))
         said = tuple(one.decisions for one in counted)
         self.cost.bytes |= {"links": _size(links), "members": _size(members), "decisions": _size(said)}

@@ -39,6 +39,7 @@ class DecisionPlan:
     shard_tokens: int
     search: Search
     events: tuple[RunFile, ...] = ()  # what the epoch's own tombstones say
+    edits: tuple[tuple[int, ...], ...] = ()  # rows of each box that replace a version of an earlier epoch
 
 
 @dataclass
@@ -89,23 +90,34 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
             kept_documents(), plan.tokenizer, Path(plan.token_set), f"{part:06d}", plan.shard_tokens
         )
     written = [writer.finish() for writer in (*writers.values(), documents)]
-    notes = _write_notes(staged, gone, plan)
+    notes = _write_notes(staged, gone, plan.edits[box] if plan.edits else (), plan)
     summary.files = [file for file in (*written, notes) if file is not None]
     summary.records = write_records(plan.search, box)
     return summary
 
 
-def _write_notes(posts: pa.Table, gone: Gone, plan: DecisionPlan) -> DataFile | None:
-    """Note which posts came after they had to go: whoever forgets takes out what is left of them."""
-    if not gone.long_ago.any():
-        return None
-    late = posts.filter(pa.array(gone.long_ago))
-    rows = [late.column(name).combine_chunks() for name in ("source", "id", "author_id")]
-    times = pa.nulls(late.num_rows, TIME)
-    table = pa.table([pa.repeat("post_blanked", late.num_rows), *rows, times, times], schema=TOMBSTONE)
+def _write_notes(posts: pa.Table, gone: Gone, edits: tuple[int, ...], plan: DecisionPlan) -> DataFile | None:
+    """Note which posts came after they had to go, and which replace a version of an earlier epoch.
+
+    What is left of the one, and the older version of the other, is taken out between the epochs.
+    """
+    edited = np.zeros(posts.num_rows, np.bool_)
+    edited[list(edits)] = True
+    notes = [
+        _note(kind, posts.filter(pa.array(rows)))
+        for kind, rows in (("post_blanked", gone.long_ago), ("post_edited", edited & ~gone.rows))
+        if rows.any()
+    ]
     with DataFileWriter(Path(plan.staging), "tombstones", TOMBSTONES) as writer:
-        writer.write(named(table, plan.search.staged.numbering.epochs[0]))
+        for note in notes:
+            writer.write(named(note, plan.search.staged.numbering.epochs[0]))
     return writer.finish()
+
+
+def _note(kind: str, posts: pa.Table) -> pa.Table:
+    rows = [posts.column(name).combine_chunks() for name in ("source", "id", "author_id")]
+    times = pa.nulls(posts.num_rows, TIME)
+    return pa.table([pa.repeat(kind, posts.num_rows), *rows, times, times], schema=TOMBSTONE)
 
 
 def _with_duplicates(posts: pa.Table, decisions: pa.Table, deleted: Flags) -> pa.Table:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 from filters.stage import Stage
 from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
 from pipelines.deletions import learn_events
-from pipelines.duplicates import Expiry, Search, addresses_for, find_duplicates
+from pipelines.duplicates import Expiry, Findings, Search, addresses_for, find_duplicates
 from pipelines.duplicates.history import NoHistory, RunFile
 from pipelines.duplicates.records import Numbering, StagedRecords
 from pipelines.exchange import ANSWER, Run, answer, collect, in_this_process, on_executors, read_box
@@ -118,7 +118,7 @@ def _compare_and_decide(result: StepResult, shop: Workshop) -> None:
     events = _learn_events(result, shop)
     compared = time.monotonic()
     shop.phase("decide")
-    result.decided = _decide(findings.decisions, events, result, (search, shop))
+    result.decided = _decide(findings, events, result, (search, shop))
     decided = time.monotonic()
     shop.phase("index")
     days = {day: posts for day, posts in _days(result, shop).items() if search.expiry.holds(np.array(day))}
@@ -215,9 +215,9 @@ def _learn_events(result: StepResult, shop: Workshop) -> tuple[RunFile, ...]:
 
 
 def _decide(
-    said: Sequence[str], events: tuple[RunFile, ...], result: StepResult, work: tuple[Search, Workshop]
+    found: Findings, events: tuple[RunFile, ...], result: StepResult, work: tuple[Search, Workshop]
 ) -> list[DecidedPart]:
-    """Decide every part that has posts; `said` are files of what was said of them, boxed by part."""
+    """Decide every part that has posts by what was found of them."""
     search, shop = work
     numbers = [part.part for part in result.staged if part.file]
     plan = DecisionPlan(
@@ -228,5 +228,6 @@ def _decide(
         shard_tokens=shop.config.tokens.shard_tokens,
         search=search,
         events=events,
+        edits=found.edits,
     )
-    return shop.run(len(numbers), lambda box: decide_part(box, numbers[box], read_box(said, box), plan))
+    return shop.run(len(numbers), lambda box: decide_part(box, numbers[box], read_box(found.decisions, box), plan))

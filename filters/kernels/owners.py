@@ -16,7 +16,8 @@ BY_ID, BY_ROOT, BY_TEXT = 0, 1, 2
 """What a key stands for: the post's id, the id of its original, a band or fingerprint of its text."""
 
 SUPERSEDED = 3
-"""Beside the above, what a link may say: an older version of the id it points at."""
+SEEN = 4
+"""Beside the above, what a link may say: an older version of the id it points at; an id that an earlier epoch had."""
 
 
 @dataclass(frozen=True)

@@ -38,18 +38,21 @@ class Findings:
     decisions: tuple[str, ...]
     entries: tuple[RunFile, ...]
     copies: tuple[RunFile, ...]
+    edits: tuple[tuple[int, ...], ...] = ()  # rows of each part that replace a version of an earlier epoch
 
 
 def find_duplicates(run: Run, search: Search) -> Findings:
     """Say of every post of the parts what it duplicates. Nothing is said of a post that stands alone."""
     owners = run(search.addresses, partial(find_owners, search), even=True)
     links = [found.links for found in owners]
-    members = run(len(search.staged.files), partial(choose_owners, search, links), even=True)
+    chosen = run(len(search.staged.files), partial(choose_owners, search, links), even=True)
+    members = [one.members for one in chosen]
     counted = run(search.addresses, partial(count_clusters, search, members), even=True)
     return Findings(
         decisions=tuple(one.decisions for one in counted),
         entries=tuple(found.entries for found in owners),
         copies=tuple(one.copies for one in counted),
+        edits=tuple(one.edits for one in chosen),
     )
 
 

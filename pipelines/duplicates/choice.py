@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.kernels.owners import BY_ID, BY_ROOT, BY_TEXT, SUPERSEDED
+from filters.kernels.owners import BY_ID, BY_ROOT, BY_TEXT, SEEN, SUPERSEDED
 from filters.sketch import estimate_jaccard
 from pipelines.duplicates.owners import LINK
 from pipelines.duplicates.records import Longs, ranks, records_of
@@ -31,10 +32,23 @@ MEMBER = pa.schema(
 """A post duplicates another: what the count of its cluster must know of both."""
 
 
-def choose_owners(search: Search, links: Sequence[str], part: int) -> str:
-    """Keep for each post of a part the link that counts; return a file of MEMBER boxed by the original's address."""
+@dataclass(frozen=True)
+class Chosen:
+    """What a part leaves: a file of MEMBER boxed by the original's address, and the rows that replace a version.
+
+    Those are the newest version of an id that an earlier epoch had.
+    """
+
+    members: str
+    edits: tuple[int, ...]
+
+
+def choose_owners(search: Search, links: Sequence[str], part: int) -> Chosen:
+    """Keep for each post of a part the link that counts."""
     found = read_box(links, part)
     row, owner, what = (np.asarray(found.column(name)) for name in LINK.names)
+    seen = np.unique(row[what == SEEN])
+    row, owner, what = (column[what != SEEN] for column in (row, owner, what))
     rows, own_at = np.unique(row, return_inverse=True)
     refs, owner_at = np.unique(owner, return_inverse=True)
     posts = records_of(map_rows(search.staged.files[part]), rows, search.staged.numbering.refs(part, rows))
@@ -46,7 +60,8 @@ def choose_owners(search: Search, links: Sequence[str], part: int) -> str:
     members = _members(posts.take(pa.array(own_at[best])), owners.take(pa.array(owner_at[best])), what[best])
     path = new_file(search.folder, "members")
     write_boxes(path, members, address_of(np.asarray(members.column("original")), search.addresses), search.addresses)
-    return str(path)
+    again = row[best][np.isin(what[best], (BY_ID, SUPERSEDED))]
+    return Chosen(str(path), tuple(np.setdiff1d(seen, again).tolist()))
 
 
 def address_of(originals: Longs, addresses: int) -> Longs:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.kernels.owners import BY_ID, KeyRows, Kinds, link_rows, sort_groups
+from filters.kernels.owners import BY_ID, SEEN, KeyRows, Kinds, link_rows, sort_groups
 from filters.kernels.sorted_keys import sort_keys
 from pipelines.duplicates.history import ENTRY, Owners, RunFile, write_run
 from pipelines.duplicates.keys import OWNS_ONLY, Keys, range_of
@@ -77,13 +77,28 @@ def _link(search: Search, rows: _Rows, group: Longs, old: Owners) -> tuple[pa.Ta
     micros = np.insert(rows.micros, first, old.day * DAY_MICROS)
     new = np.flatnonzero(np.insert(np.ones(len(rows.ref), np.bool_), first, False))
     bounds = np.flatnonzero(np.r_[True, group[1:] != group[:-1], True]) if len(group) else np.zeros(1, np.int64)
+    seen = _seen(search, bounds, (ref, kind, micros))
     order = _in_order(search, bounds, ref, micros)
     ref, kind, micros = ref[order], kind[order], micros[order]
     versions = _versions(search, ref, kind)
     found, owning = link_rows(KeyRows(bounds, micros // DAY_MICROS, versions, kind), search.reach)
     owns = np.empty(len(order), np.bool_)
     owns[order] = owning
-    return _distinct(ref[found[:, 0]], ref[found[:, 1]], found[:, 2]), owns[new]
+    links = (np.r_[ref[found[:, at]], seen[at]] for at in range(2))
+    return _distinct(*links, np.r_[found[:, 2], np.full(len(seen[0]), SEEN)]), owns[new]
+
+
+def _seen(search: Search, bounds: Longs, rows: tuple[Longs, Kinds, Longs]) -> tuple[Longs, Longs]:
+    """Return each post whose id some post of an earlier epoch, in reach, had before, and that one."""
+    ref, kind, micros = rows
+    old = np.flatnonzero(kind == BY_ID - OWNS_ONLY)
+    group = np.searchsorted(bounds, old, side="right") - 1
+    counts = bounds[group + 1] - bounds[group]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    post, owner = np.repeat(bounds[group], counts) + within, np.repeat(old, counts)
+    near = np.abs(micros[post] // DAY_MICROS - micros[owner] // DAY_MICROS) <= search.reach
+    again = near & (kind[post] == BY_ID)
+    return ref[post[again]], ref[owner[again]]
 
 
 def _in_order(search: Search, bounds: Longs, ref: Longs, micros: Longs) -> Longs:

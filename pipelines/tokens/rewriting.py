@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +36,8 @@ Mask = npt.NDArray[np.bool_]
 class Rewrite:
     """Which versions one is to be made of, oldest first, and how; `staging` mirrors `root`.
 
-    `drop` is an Arrow file whose first column names posts: documents with one of them are left out. With `merge`,
+    `drop` is an Arrow file whose first column names posts: documents with one of them are left out, and those in the
+    `rows` of a shard, by its path. With `merge`,
     shards are put together up to `shard_tokens`; without, each stays by itself.
     """
 
@@ -47,6 +48,7 @@ class Rewrite:
     shard_tokens: int
     drop: str | None = None
     merge: bool = True
+    rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def rewrite_groups(groups: Sequence[tuple[str, list[Source]]], folder: Path, ord
     piece = Piece()
     kept: Iterator[Mask | None] = iter([None] * len(sources))
     if order.drop is not None:
-        kept = iter(_find_kept(sources, order.drop, piece))
+        kept = iter(_find_kept(sources, order.drop, order.rows, piece))
     try:
         for prefix, group in groups:
             masks = [next(kept) for _ in group]
@@ -200,7 +202,9 @@ def rewrite_groups(groups: Sequence[tuple[str, list[Source]]], folder: Path, ord
     return piece
 
 
-def _find_kept(sources: Sequence[Source], drop: str, piece: Piece) -> list[Mask]:
+def _find_kept(
+    sources: Sequence[Source], drop: str, left_out: Mapping[str, tuple[int, ...]], piece: Piece
+) -> list[Mask]:
     """Tell of each document of some shards whether it stays, and note the times of those that do."""
     tables = [pq.ParquetFile(source.path).read(["post_ids", "created_at"]) for source in sources]
     rows = pa.concat_tables(tables)
@@ -208,8 +212,11 @@ def _find_kept(sources: Sequence[Source], drop: str, piece: Piece) -> list[Mask]
     hit = pc.is_in(pc.list_flatten(posts), value_set=map_rows(drop).column(0).combine_chunks())
     kept = np.ones(rows.num_rows, bool)
     kept[np.asarray(pc.list_parent_indices(posts).filter(hit))] = False
+    starts = np.cumsum([0, *(table.num_rows for table in tables)])
+    for source, start in zip(sources, starts.tolist(), strict=False):
+        kept[[start + row for row in left_out.get(source.path, ())]] = False
     piece.times = [time for time in time_range(rows.column("created_at").filter(pa.array(kept))) if time is not None]
-    return np.split(kept, np.cumsum([table.num_rows for table in tables])[:-1])
+    return np.split(kept, starts[1:-1])
 
 
 def _kept_rows(

@@ -29,7 +29,7 @@ class Doomed:
 
     posts: dict[str, datetime] = field(default_factory=dict)
     authors: dict[str, datetime] = field(default_factory=dict)
-    edited: list[tuple[str, int]] = field(default_factory=list)  # id of a post and the epoch its newer version came in
+    edited: set[str] = field(default_factory=set)  # posts of which a newer version came in a later epoch
     blanked: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
@@ -65,10 +65,10 @@ def read_open(upkeep: Upkeep) -> Doomed:
     """Read the open tombstones that still hold: the newest event on a name decides, wherever it came."""
     doomed = Doomed()
     for file in open_files(upkeep.root):
-        rows = pq.ParquetFile(upkeep.root / "tombstones" / file.file.path).read([*COLUMNS, "epoch"])
+        rows = pq.ParquetFile(upkeep.root / "tombstones" / file.file.path).read(COLUMNS)
         rows = rows.filter(rows.column("done_at").is_null())
         edits = rows.filter(pc.equal(rows.column("kind"), "post_edited"))
-        doomed.edited += zip(edits.column("post_id").to_pylist(), edits.column("epoch").to_pylist(), strict=True)
+        doomed.edited.update(edits.column("post_id").to_pylist())
         _add(doomed, rows.filter(pc.equal(rows.column("kind"), "post_blanked")), file)
         said = rows.filter(pc.and_not(rows.column("name").is_valid(), pc.is_in(rows.column("kind"), pa.array(SILENT))))
         _add(doomed, said.filter(_holds(upkeep, said)), file)

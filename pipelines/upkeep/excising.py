@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from filters.stage import Stage
 from pipelines.deletions import Flags
 from pipelines.tables import DataFile, DataFileWriter
+from pipelines.upkeep.demoting import Demotion, demote
 from pipelines.upkeep.names import Names, holds, masked, open_names
 from pipelines.upkeep.receipts import Hasher
 
@@ -33,6 +35,8 @@ class Excision:
     names: str
     hasher: Hasher
     done_at: datetime
+    demotion: Demotion = field(default_factory=Demotion)
+    verdict: Stage | None = None  # decides what is demoted
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,18 @@ class Look:
     touched: bool
     taken: list[Taken] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)  # posts of documents whose tokens say a name
+    demoted: Flags = field(init=False)  # older versions of posts that were edited
+
+    def __post_init__(self) -> None:
+        self.demoted = np.zeros(len(self.keep), np.bool_)
 
 
 @dataclass
 class Excised:
-    """A file that was looked at, what came in its place (None: nothing is left), and what was taken out."""
+    """A file that was looked at, what came in its place, and what was taken out."""
 
     old: DataFile
-    new: DataFile | None
+    new: list[DataFile] = field(default_factory=list)
     rows: int = 0  # that went
     changed: bool = False
     taken: list[Taken] = field(default_factory=list)
@@ -81,24 +89,51 @@ class Cut:
 def excise(file: DataFile, schema: pa.Schema, order: Excision) -> Excised:
     """Write a file anew in the staging folder, unless nothing in it has to change."""
     cut, names = CUTS[file.table], open_names(order.names)
-    done = Excised(file, None)
+    done = Excised(file)
     with pq.ParquetFile(Path(order.root) / file.table / file.path) as parquet:
         groups = range(parquet.num_row_groups)
         looks = [cut.look(parquet.read_row_group(group, list(cut.columns)), names, order) for group in groups]
-        done.changed = any(look.touched or not look.keep.all() for look in looks)
+        _note_edits(file, looks, order.demotion)
+        done.changed = any(look.touched or look.demoted.any() or not look.keep.all() for look in looks)
         if not done.changed:
             return done
-        with DataFileWriter(Path(order.staging), file.table, schema, file.partition) as writer:
+        routes = {"route": "rejected"} if file.table == "posts" else {}
+        with (
+            DataFileWriter(Path(order.staging), file.table, schema, file.partition) as writer,
+            DataFileWriter(Path(order.staging), file.table, schema, routes) as demoted,
+        ):
             for group, look in enumerate(looks):
-                rows = parquet.read_row_group(group)
-                if not look.keep.all():
-                    rows = rows.filter(pa.array(look.keep))
-                writer.write(cut.rewrite(rows, names, order) if look.touched else rows)
-        done.new = writer.finish()
+                _write(parquet.read_row_group(group), look, (cut, names, order), (writer, demoted))
+        done.new = [new for new in (writer.finish(), demoted.finish()) if new is not None]
     done.rows = sum(int((~look.keep).sum()) for look in looks)
     done.taken = [one for look in looks for one in look.taken]
     done.stale = [one for look in looks for one in look.stale]
     return done
+
+
+def _note_edits(file: DataFile, looks: list[Look], demotion: Demotion) -> None:
+    """Note in each row group what has to make room for a newer version: a row of a post is marked, a document goes."""
+    name = f"{file.table}/{file.path}"
+    starts = np.cumsum([0, *(len(look.keep) for look in looks)])
+    for rows, mark in ((demotion.posts, "demoted"), (demotion.documents, "keep")):
+        for row in rows.get(name, ()):
+            group = int(np.searchsorted(starts, row, side="right")) - 1
+            getattr(looks[group], mark)[row - starts[group]] = mark == "demoted"
+
+
+def _write(
+    rows: pa.Table,
+    look: Look,
+    work: tuple[Cut, Names, Excision],
+    writers: tuple[DataFileWriter, DataFileWriter],
+) -> None:
+    cut, names, order = work
+    if look.touched:
+        rows = cut.rewrite(rows, names, order)
+    if look.demoted.any() and order.verdict is not None:
+        writers[1].write(demote(rows.filter(pa.array(look.demoted & look.keep)), order.verdict))
+    stays = look.keep & ~look.demoted
+    writers[0].write(rows if stays.all() else rows.filter(pa.array(stays)))
 
 
 def _look_at_posts(rows: pa.Table, names: Names, order: Excision) -> Look:

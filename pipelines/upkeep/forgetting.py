@@ -27,6 +27,7 @@ from pipelines.tables import LOG, DataFile, DataFileWriter, data_files, open_fil
 from pipelines.tokens import sets
 from pipelines.tokens.rewriting import Draft, complete
 from pipelines.upkeep import Upkeep, requests
+from pipelines.upkeep.demoting import find_demoted, verdict_of
 from pipelines.upkeep.doomed import Doomed, find_posts, read_open
 from pipelines.upkeep.excising import Excised, Excision, Taken, excise
 from pipelines.upkeep.names import write_names
@@ -47,6 +48,7 @@ class Forgotten:
     token_documents: int = 0
     quarantined: int = 0
     tombstones: int = 0  # that are done now
+    superseded: int = 0  # rows that made room for an edit
     receipt: int | None = None
     requests: list[str] = field(default_factory=list)
 
@@ -126,7 +128,16 @@ def _prepare(upkeep: Upkeep) -> Work | None:
     hasher = open_key(upkeep.root)
     pseudonyms = {name: hasher.pseudonym(name) for name in doomed.posts}
     names = write_names(upkeep.staging, pseudonyms, list(doomed.authors))
-    order = Excision(str(upkeep.root), str(upkeep.staging), names, hasher, datetime.now(UTC).replace(microsecond=0))
+    demotion = find_demoted(upkeep, doomed.edited)
+    order = Excision(
+        root=str(upkeep.root),
+        staging=str(upkeep.staging),
+        names=names,
+        hasher=hasher,
+        done_at=datetime.now(UTC).replace(microsecond=0),
+        demotion=demotion,
+        verdict=verdict_of(upkeep),
+    )
     excised = _excise(upkeep, order, doomed)
     ids = new_file(upkeep.staging, "ids")
     write_rows(ids, pa.table({"id": pa.array([*doomed.posts, *doomed.blanked], pa.string())}))
@@ -141,7 +152,7 @@ def _prepare(upkeep: Upkeep) -> Work | None:
 
 def _excise(upkeep: Upkeep, order: Excision, doomed: Doomed) -> list[Excised]:
     """Look at every file of every table, all in one round, and return those that were written anew."""
-    only = {"tombstones"} if not doomed and not doomed.blanked else set(upkeep.schemas)
+    only = set(upkeep.schemas) if doomed or doomed.blanked or doomed.edited else {"tombstones"}
     files = [file for table in sorted(only) for file in data_files(upkeep.root, table)]
     files.sort(key=lambda file: -file.bytes)  # the longest tasks first
     schemas = dict(upkeep.schemas)
@@ -161,7 +172,7 @@ def _publish(upkeep: Upkeep, work: Work, asked: list[str]) -> Forgotten:
         names = [f"{number:06d}"] if number is not None else []
         folders += [sets.folder_name(complete(draft, names)) for draft in work.drafts]
         removed = tuple(one.old for one in work.excised)
-        files = tuple(one.new for one in work.excised if one.new is not None)
+        files = tuple(new for one in work.excised for new in one.new)
         change = upkeep.index.forget(upkeep.run, work.ids, upkeep.staging)
         gone = (*_unreferenced(upkeep, removed), *_replaced(upkeep, work), *work.reports.gone)
         gone = (*gone, *map(requests.file_of, asked))
@@ -180,6 +191,7 @@ def _add_up(work: Work, number: int | None, asked: list[str]) -> Forgotten:
         token_documents=sum(draft.dropped for draft in work.drafts),
         quarantined=rows["quarantine"],
         tombstones=len(work.doomed.posts) + len(work.doomed.authors),
+        superseded=sum(len(rows) for rows in work.order.demotion.posts.values()),
         receipt=number,
         requests=asked,
     )

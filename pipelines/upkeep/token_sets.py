@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def take_tokens(upkeep: Upkeep, order: Excision, posts: Collection[str], stale: 
 
     Those that another version stands for are looked through too: they are still on disk.
     """
-    if not posts:
+    rows = order.demotion.shards
+    if not posts and not rows:
         return FoundTokens([], [])
     drop = new_file(upkeep.staging, "posts")
     write_rows(drop, pa.table({"id": pa.array([*posts, *stale], pa.string())}))
@@ -44,9 +45,10 @@ def take_tokens(upkeep: Upkeep, order: Excision, posts: Collection[str], stale: 
         for shard in manifest.shards
     ]
     found = upkeep.run(len(shards), partial(_find, shards, str(drop), order))
-    places = {one.place for some in found for one in some}
+    edited = {str(place) for place, path in shards if str(path) in rows}
+    places = edited | {one.place for some in found for one in some}
     drafts = [
-        rewrite(upkeep.run, _order(upkeep, manifest, str(drop)))
+        rewrite(upkeep.run, replace(_order(upkeep, manifest, str(drop)), rows=rows))
         for member in sets.members(upkeep.root)
         for manifest in sets.current(upkeep.root, member)
         if f"{member}/{manifest.version}" in places

@@ -8,20 +8,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from epochs import AT, WORDS, Output, everywhere, post
 
 from pipelines import ledger
 from pipelines.exchange import in_this_process
+from pipelines.explain import explain
 from pipelines.index import open_index
 from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
-from pipelines.tables import open_table
+from pipelines.tables import open_table, table_files
 from pipelines.tokens import sets
 from pipelines.upkeep import receipts, requests
 from pipelines.upkeep.doomed import count_open
 from pipelines.upkeep.forgetting import forget
 from pipelines.upkeep.requests import Request
+from schemas.config import Config
 
 
 def test_a_post_its_reposts_and_every_word_of_it_go(output: Output) -> None:
@@ -209,3 +212,68 @@ def crashed(output: Output, crash_at: int, monkeypatch: pytest.MonkeyPatch) -> b
         except Crash:
             return True
     return False
+
+
+def test_a_reader_sees_each_table_as_it_was_or_as_it_will_be(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at every step of the change; no file it is told of is missing."""
+    seen: dict[str, list[int]] = {table: [] for table in output.schemas}
+
+    def look() -> None:
+        for table, counts in seen.items():
+            files = table_files(output.root, table)
+            counts.append(sum(pq.read_table(file, partitioning=None).num_rows for file in files))
+        assert output.tokens()
+
+    def watched(real: Any) -> Any:
+        def call(*arguments: Any, **more: Any) -> Any:
+            look()
+            return real(*arguments, **more)
+
+        return call
+
+    before = {table: len(output.rows(table)) for table in seen}
+    requests.leave(output.root, Request(ids=("original-0001",)))
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "commit_files", watched(ledger.commit_files))
+        patched.setattr(ledger, "_delete", watched(ledger._delete))
+        forget(output.upkeep())
+    look()
+    after = {table: len(output.rows(table)) for table in seen}
+    assert after["posts"] == before["posts"] - 2
+    assert after["quarantine"] == before["quarantine"] - 1
+    for table, counts in seen.items():
+        assert len(counts) > 10
+        assert set(counts) == {before[table], after[table]}
+        assert counts == sorted(counts, reverse=before[table] > after[table])
+
+
+def test_a_campaign_goes_on_without_its_original(tmp_path: Path) -> None:
+    output = Output(tmp_path / "out", Config.parse({"stages": {"verdict": {"max_campaign_posts": 2}}}))
+    output.epoch([post(f"campaign-{number:04d}", 0, number) for number in range(4)])
+    assert output.tokens() == {}
+    requests.leave(output.root, Request(ids=("campaign-0000",)))
+    assert forget(output.upkeep()).posts == 1
+    rows = output.rows("posts")
+    assert {row["duplicate_of"][:5] for row in rows} == {"gone:"}
+    assert {row["duplicates"]["cluster_size"] for row in rows} == {4}
+    report = json.loads((output.root / "reports" / "epoch-000000" / "report.json").read_text())
+    assert [one["original"][:5] for one in report["campaigns"]] == ["gone:"]
+    assert everywhere(output.root, "campaign-0000") == []
+    output.epoch([post("campaign-0005", 1, 9)])
+    assert explain(output.root, "campaign-0001")[0].original is None
+
+
+def test_a_pass_forgets_in_a_redis_too(redis_url: str, tmp_path: Path) -> None:
+    output = Output(tmp_path / "out", Config.parse({"duplicates": {"index": redis_url}}))
+    output.epoch([post("original-0001", 0), post("other-000002", 1, 1)])
+    requests.leave(output.root, Request(ids=("original-0001",)))
+    forget(output.upkeep())
+    server = output.upkeep().index._server  # type: ignore[attr-defined]
+    (names,) = server.do(("KEYS", f"{server.name}:records:*"))
+    held = b"".join(b"".join(one.values()) for one in server.do(*(("HGETALL", name) for name in names)))
+    assert b"other-000002" in held
+    assert b"original-0001" not in held
+    output.epoch([post("original-0001", 0, 2), post("copy-00000003", 1, 3)])
+    rows = {row["id"]: row for row in output.rows("posts")}
+    assert rows["original-0001"]["text"] == ""
+    assert rows["copy-00000003"]["duplicate_of"] == "other-000002"
