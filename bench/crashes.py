@@ -31,6 +31,7 @@ from bench.stream_process import DOWN, StreamProcess, Target
 from pipelines.simulate import Simulation, write
 from pipelines.tables import PARTITIONS, open_table
 from pipelines.tokens.sets import current, folder_name, members, verify
+from pipelines.upkeep.receipts import FOLDER, open_key
 
 PHASES = ("annotate", "duplicates", "decide", "index", "commit")
 FILES = 3
@@ -96,7 +97,7 @@ class Trial:
     rows: dict[str, int]  # of the undisturbed run, by table
     lost: dict[str, int]
     more: dict[str, int]
-    left_behind: int  # processes of killed drivers that did not end by themselves
+    left_behind: list[str]  # processes of killed drivers that did not end by themselves
 
     @property
     def equal(self) -> bool:
@@ -218,6 +219,14 @@ def input_folder(folder: Path, posts: int, seed: int) -> Path:
     return folder
 
 
+def share_key(*outs: Path) -> None:
+    """Give output folders the same secret, by which forgotten ids get the names that stand in their place."""
+    first, *others = outs
+    open_key(first)
+    for out in others:
+        shutil.copytree(first / FOLDER, out / FOLDER)
+
+
 def trial(work: Path, asked: argparse.Namespace) -> Trial:
     """Make both runs in a folder and compare them; `asked` has kills, posts, max_posts_per_epoch, seed and cores."""
     posts = input_folder(work / "input", asked.posts, asked.seed)
@@ -227,6 +236,7 @@ def trial(work: Path, asked: argparse.Namespace) -> Trial:
         words += ["--max-posts-per-epoch", str(asked.max_posts_per_epoch)]
         return StreamProcess(words, work / f"{name}.log", work / f"{name}-scratch")
 
+    share_key(work / "undisturbed", work / "disturbed")
     usual = Usual()
     with run("undisturbed") as calm:
         usual.watch(calm)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.prepare import BenchError
 
 HEALTH_SECONDS = 2.0
 STOP_SECONDS = 120.0
+LEAVE_SECONDS = 30.0  # for what a driver leaves behind to end
 LOG_LINES = 20
 DOWN = "down"  # what stands for a phase while nothing answers
 
@@ -136,10 +138,17 @@ class StreamProcess:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
-    def left_behind(self) -> int:
-        """Return how many processes there are of drivers that have ended."""
+    def left_behind(self) -> list[str]:
+        """Return the names of what is still there of drivers that have ended, though it had a while to end too."""
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while (left := self._left()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return left
+
+    def _left(self) -> list[str]:
         table = measure.process_table()
-        return sum(len(measure.tree(child.pid, table)) for child in self._children if child.poll() is not None)
+        ended = [child.pid for child in self._children if child.poll() is not None]
+        return [_name(one.pid) for pid in ended for one in measure.tree(pid, table)]
 
     def end(self) -> None:
         """Kill whatever is left of any of its processes."""
