@@ -8,7 +8,7 @@ BENCH := "signatures --at-least-datasketch 50 --at-least-rensa 2" "recall" "dupl
     "scale --posts 250000 1000000 --cpu-at-most 1.15 --memory-at-most 1.3 --gib-at-most 6" \
     "history --rows 50000 --bands 20000000 --repeats 3 --at-most 1.3" "cluster --rows 100000" "phases"
 
-.PHONY: demo test check format bench zip docs clean
+.PHONY: demo test check format bench bench-stream bench-crashes bench-soak zip docs clean
 
 demo: .venv/installed
 	$(BIN)/swarmfeed simulate --posts $(POSTS) --seed 1 --out $(DEMO)/posts.jsonl.gz
@@ -35,6 +35,17 @@ bench: .venv/installed
 	    $(BIN)/python -m bench.$$call || missed="$$missed, $$call"; \
 	done; \
 	[ -z "$$missed" ] || { echo "bench: failed or missed a target: $${missed#, }"; exit 1; }
+
+# Posts from a Kafka on this machine for ten minutes, then a backlog; 30 kills; an hour of faults. Each needs mvn.
+bench-stream: .venv/installed
+	$(BIN)/python -m bench.stream --rate 6000 --seconds 600 --highest 2000000 --at-least 5800 --median-at-most 10 \
+	    --p95-at-most 20 --memory-growth-at-most 1.05 --lag-growth-at-most 1.25
+
+bench-crashes: .venv/installed
+	$(BIN)/python -m bench.crashes --kills 30
+
+bench-soak: .venv/installed
+	$(BIN)/python -m bench.soak --minutes 60 --rate 1000
 
 zip: .venv/installed
 	$(BIN)/python -m jobs.package --out dist/swarmfeed.zip

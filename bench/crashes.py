@@ -30,7 +30,7 @@ from bench.prepare import BenchError, say
 from bench.stream_process import DOWN, StreamProcess, Target
 from pipelines.simulate import Simulation, write
 from pipelines.tables import PARTITIONS, open_table
-from pipelines.tokens.sets import MANIFEST_FILE, SETS, verify
+from pipelines.tokens.sets import current, folder_name, members, verify
 
 PHASES = ("annotate", "duplicates", "decide", "index", "commit")
 FILES = 3
@@ -183,12 +183,13 @@ def rows(out: Path) -> Rows:
         batches = delta.to_pyarrow_dataset().to_batches() if delta else iter(())
         found[table] = _digests(batches, WHEN_DONE.get(table, ()))
     found[TOKENS] = Counter()
-    for manifest in sorted((out / SETS).glob(f"*/*/{MANIFEST_FILE}")):
-        wrong = verify(manifest.parent)
+    for manifest in (one for member in members(out) for one in current(out, member)):
+        folder = out / folder_name(manifest)
+        wrong = verify(folder)
         if wrong:
             raise BenchError(f"a token set is not what its manifest says: {wrong[0]}")
-        for shard in manifest.parent.glob("*.parquet"):
-            found[TOKENS] += _digests(pq.ParquetFile(shard).iter_batches(), ())
+        for shard in manifest.shards:
+            found[TOKENS] += _digests(pq.ParquetFile(folder / shard.file).iter_batches(), ())
     return found
 
 
@@ -284,8 +285,8 @@ def run(asked: argparse.Namespace) -> list[record.Target]:
     return [record.Target("rows that differ", differing, 0, most=True)]
 
 
-def main() -> None:
-    """Read the options and run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.crashes", description=__doc__.partition("\n")[0])
     side.add_options(parser)
     parser.add_argument("--kills", type=int, default=30)
@@ -293,7 +294,12 @@ def main() -> None:
     parser.add_argument("--max-posts-per-epoch", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--keep", action="store_true", help="leave the folders of both runs, also when they are equal")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the options and run."""
+    asked = options().parse_args()
     side.finish(lambda: run(asked))
 
 

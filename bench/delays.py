@@ -7,13 +7,13 @@ reaches, and the log of the posts table when that micro-batch was committed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from bench.prepare import BenchError
 from pipelines.index import STATE
@@ -95,23 +95,28 @@ def end_offsets(broker: str, topic: str) -> Offsets:
     return ends
 
 
-def sent_at(broker: str, topic: str) -> dict[int, Times]:
-    """Return when each message of a topic was handed over, by partition and offset."""
+def messages(broker: str, topic: str) -> Iterator[Message]:
+    """Yield every message that a topic holds now, in the order of their offsets within a partition."""
     ends = end_offsets(broker, topic)
-    times = {partition: np.zeros(end) for partition, end in ends.items()}
     left = sum(ends.values())
     consumer = _consumer(broker)
     try:
         consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])
         while left > 0:
-            messages = consumer.consume(READ_MESSAGES, timeout=WAIT_SECONDS)
-            if not messages:
+            some = consumer.consume(min(left, READ_MESSAGES), timeout=WAIT_SECONDS)
+            if not some:
                 raise BenchError(f"{left:,} messages of {topic} cannot be read back")
-            for message in messages:
-                times[message.partition()][message.offset()] = message.timestamp()[1] / 1000
-            left -= len(messages)
+            yield from some
+            left -= len(some)
     finally:
         consumer.close()
+
+
+def sent_at(broker: str, topic: str) -> dict[int, Times]:
+    """Return when each message of a topic was handed over, by partition and offset."""
+    times = {partition: np.zeros(end) for partition, end in end_offsets(broker, topic).items()}
+    for message in messages(broker, topic):
+        times[message.partition()][message.offset()] = message.timestamp()[1] / 1000
     return times
 
 

@@ -117,14 +117,14 @@ def growth(minutes: list[float]) -> float | None:
     return minutes[-1] / minutes[THIRD] if len(minutes) > THIRD + 1 else None
 
 
-def steady_rate(committed: list[tuple[float, Offsets]]) -> float:
-    """Return the posts a second between the first commit and the last.
+def steady_rate(committed: list[tuple[float, Offsets]]) -> float | None:
+    """Return the posts a second between the first commit and the last, None when there are no two.
 
     >>> steady_rate([(1.0, {0: 500}), (2.0, {0: 600}), (6.0, {0: 1000})])
     100.0
     """
     if len(committed) < 2:
-        raise BenchError("fewer than two epochs were committed: send for longer")
+        return None
     (first, start), (last, end) = committed[0], committed[-1]
     return (sum(end.values()) - sum(start.values())) / (last - first)
 
@@ -209,13 +209,17 @@ def show(found: Mapping[str, Any], best: Mapping[str, Any] | None, held: list[Ta
     for minute, (memory, behind) in enumerate(pairs, 1):
         table.add_row(str(minute), f"{memory / MEBIBYTE:,.0f}", f"{behind:,.0f}")
     console.print(table)
-    console.print(f"posts a second: {found['posts_per_second']:,.0f}")
+    console.print(f"posts a second: {_count(found['posts_per_second'])}")
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["delay_seconds"].items()))
     console.print("CPU seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in found["cpu_seconds"].items()))
     if best:
-        console.print(f"highest rate held: {best['posts_per_second']:,.0f} posts a second")
+        console.print(f"highest rate held: {_count(best['posts_per_second'])} posts a second")
     for target in held:
         console.print(str(target))
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def run(asked: argparse.Namespace) -> list[Target]:
@@ -261,8 +265,8 @@ def stream_words(broker: Broker, out: Path, asked: argparse.Namespace) -> list[s
     return words + [word for setting in (f"spark.jars=[{jars}]", *asked.settings) for word in ("--set", setting)]
 
 
-def main() -> None:
-    """Read the options and run."""
+def options() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.stream", description=__doc__.partition("\n")[0])
     side.add_options(parser)
     parser.add_argument("--rate", type=int, default=6000, help="posts a second that are sent (%(default)s)")
@@ -276,7 +280,12 @@ def main() -> None:
     parser.add_argument("--p95-at-most", type=float, help="seconds")
     parser.add_argument("--memory-growth-at-most", type=float, help="memory of the last minute over the third")
     parser.add_argument("--lag-growth-at-most", type=float, help="lag of the last minute over the third")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Read the options and run."""
+    asked = options().parse_args()
     side.finish(lambda: run(asked))
 
 

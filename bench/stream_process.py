@@ -43,7 +43,7 @@ class StreamProcess:
         self.port = free_port()
         self.log, self._scratch = log, scratch
         program = str(Path(sys.executable).with_name("swarmfeed"))
-        self._command = [program, "stream", *words, "--json", "--set", f"stream.metrics_port={self.port}"]
+        self._command = [program, "stream", *words, "--json", "--debug", "--set", f"stream.metrics_port={self.port}"]
         self._children: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> StreamProcess:

@@ -265,6 +265,28 @@ def campaigns(
 
 
 @app.command()
+def compact(
+    out: Folder,
+    config: ConfigFile = None,
+    settings: Settings = [],  # noqa: B006
+    master: Master = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Put the small files of a folder together and delete what they replaced; a stream does so by itself."""
+    from pipelines.upkeep.tidying import tidy_folder
+
+    words = [*settings, f"spark.master={master}"] if master else list(settings)
+    done = tidy_folder(out, _config(config, words, []))
+    if as_json:
+        _print_json(done)
+    else:
+        gone = f"{done['files_deleted']:,} files and {done['versions_deleted']:,} versions deleted"
+        _say(f"{done['files_before']:,} files became {done['files_after']:,}, {done['versions_before']:,} token set "
+             f"versions {done['versions_after']:,}; {gone}")  # fmt: skip
+
+
+@app.command()
 def forget(
     out: Folder,
     ids: Annotated[Path | None, typer.Option("--ids", help="File of ids of posts, one a line.")] = None,

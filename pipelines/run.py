@@ -84,7 +84,7 @@ def _refuse_own_output(splits: Sequence[Split], out: Path) -> None:
 
 def _record(result: StepResult, totals: dict[str, Any], identity: str) -> Change:
     return Change(
-        transactions={tables.EPOCHS: result.epoch},
+        transactions={tables.EPOCHS: result.epoch, _input_application(identity): result.epoch},
         at=datetime.now(UTC),
         metadata={
             "swarmfeed.epoch": str(result.epoch),
@@ -109,11 +109,19 @@ def input_identity(splits: Sequence[Split]) -> str:
 
 def next_epoch(out: Path, identity: str) -> int:
     """Return the number of the next epoch; raise ConfigError when this input is in the folder already."""
-    done = tables.epochs(out)
-    for entry in done:
-        if entry["swarmfeed.input"] == identity:
-            raise ConfigError(
-                f"--out {out}: this input was curated there already, as epoch {entry['swarmfeed.epoch']}; "
-                "choose another --out to curate it again"
-            )
-    return int(done[-1]["swarmfeed.epoch"]) + 1 if done else 0
+    posts = tables.open_table(out, "posts")
+    if posts is None:
+        return 0
+    done = posts.transaction_version(_input_application(identity))
+    if done is not None:
+        raise ConfigError(
+            f"--out {out}: this input was curated there already, as epoch {done}; choose another --out to curate it "
+            "again"
+        )
+    newest = posts.transaction_version(tables.EPOCHS)
+    return 0 if newest is None else newest + 1
+
+
+def _input_application(identity: str) -> str:
+    """Return the application whose one transaction is the epoch of an input: a log forgets all else it tells of it."""
+    return f"{tables.EPOCHS}.input.{identity}"

@@ -138,6 +138,7 @@ def _settings(config: SparkConfig) -> dict[str, str]:
     settings = {
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.adaptive.enabled": "true",
+        "spark.scheduler.mode": "FAIR",  # between what runs at once: a stream's epochs and its upkeep
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(ARROW_BATCH_ROWS),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.parquet.compression.codec": "snappy",

@@ -49,9 +49,11 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "fault",
     "kind",
 )
-STATISTICS = ("created_at", "epoch")  # of a file, in its table's log; no id: what it names may have to be forgotten
+STATISTICS = ("created_at", "epoch")  # of a file, in its table's log: no id, which a log would keep for ever
 OPEN = "done_at"  # of tombstones the log says how many are null
 ROW_GROUP_STATISTICS = ("id", *STATISTICS)
+CHECKPOINT_COMMITS = "20"  # each makes opening and committing slower until the next checkpoint
+LOG = "_delta_log"  # folder of a table that holds its log
 LOG_HOURS = 6  # how long a table's log tells of a commit: a stream makes 40,000 a day, and each lengthens the list
 ALL_STATISTICS = "delta.dataSkippingNumIndexedCols"  # readers see those of the first 32 columns unless told otherwise
 RANDOM = ("sketch",)  # hashes: compressing them costs time and saves nothing
@@ -205,7 +207,7 @@ def commit_files(
     delta = open_table(root, table)
     if delta is None:
         partitions = list(PARTITIONS[table])
-        settings = {**retention(LOG_HOURS), ALL_STATISTICS: "-1"}
+        settings = log_settings(LOG_HOURS)
         delta = DeltaTable.create(root / table, schema, "ignore", partitions or None, configuration=settings)
     if all(_at_least(delta.transaction_version(app), number) for app, number in commit.transactions.items()):
         return
@@ -225,10 +227,11 @@ def commit_files(
     delta.create_write_transaction(actions, "append", delta.schema(), partitions, commit_properties=properties)
 
 
-def retention(hours: int) -> dict[str, str | None]:
+def log_settings(hours: int) -> dict[str, str | None]:
     """Return the settings of a table whose log tells for some hours of commits, and of files that left."""
     names = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
-    return {name: f"interval {hours} hours" for name in names}
+    spans: dict[str, str | None] = {name: f"interval {hours} hours" for name in names}
+    return {"delta.checkpointInterval": CHECKPOINT_COMMITS, ALL_STATISTICS: "-1", **spans}
 
 
 def _at_least(done: int | None, number: int) -> bool:
@@ -260,7 +263,7 @@ def _shape(schema: Schema) -> Any:
 def open_table(root: Path, table: str) -> DeltaTable | None:
     """Open a table of the output folder, or return None where it does not exist yet."""
     folder = root / table
-    return DeltaTable(folder) if (folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(folder)) else None
+    return DeltaTable(folder) if (folder / LOG).is_dir() and DeltaTable.is_deltatable(str(folder)) else None
 
 
 def table_files(root: Path, table: str) -> list[str]:
@@ -310,12 +313,28 @@ def open_files(root: Path) -> list[FileSpan]:
 
 
 def epochs(root: Path) -> list[dict[str, Any]]:
-    """Return the metadata of every epoch committed to the posts table, oldest first."""
+    """Return what the log of the posts table still tells of epochs (see LOG_HOURS), oldest first.
+
+    It reads the whole log: for a few epochs, or a test.
+    """
     delta = open_table(root, "posts")
     if delta is None:
         return []
     entries = [entry for entry in delta.history() if f"{EPOCHS}.epoch" in entry]
     return sorted(entries, key=lambda entry: int(entry[f"{EPOCHS}.epoch"]))
+
+
+def find_epoch(delta: DeltaTable, epoch: int) -> dict[str, Any] | None:
+    """Return what a table's log tells of an epoch, looking back no further than it must; None when that has gone."""
+    limit = 32
+    while True:
+        entries = delta.history(limit)
+        for entry in entries:
+            if entry.get(f"{EPOCHS}.epoch") == str(epoch):
+                return entry
+        if len(entries) < limit:
+            return None
+        limit *= 8
 
 
 def newest_epoch(root: Path) -> int | None:

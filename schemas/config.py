@@ -59,6 +59,7 @@ class StreamConfig(_Section):
 
     trigger_seconds: float = Field(default=2.0, gt=0)  # an epoch begins no sooner after the last one began
     max_posts_per_epoch: int = Field(default=200_000, gt=0)
+    kafka_properties: str | None = None  # file of client settings, as Kafka's own tools read it: security.protocol=...
     skip_lost_messages: bool = False  # go on where Kafka has dropped messages that were not read yet
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # on this machine alone; 0 takes a free one
     log_file: str | None = None  # stderr when unset

@@ -32,12 +32,21 @@ TABLES = {
     "Quarantine": (post.QUARANTINE, "`quarantine/`: records that did not become posts."),
 }
 
+MANIFEST = (
+    "`sets/MEMBER/VERSION/manifest.json`. The versions that no other names under `replaces` hold every document of the "
+    "member once."
+)
+
 
 def data_dictionary() -> str:
     """Return the dictionary as Markdown: every table, stage column, reason and fault."""
     lines = ["# Data dictionary", "", "Generated from `schemas/` by `python -m schemas.dictionary`; a test compares."]
     for name, (schema, about) in TABLES.items():
         lines += ["", f"## {name}", "", about, "", *_rows(schema)]
+    lines += ["", "## Manifest of a token set version", "", MANIFEST, "", "| key | type | meaning |", "|---|---|---|"]
+    for name, field in tokens.Manifest.model_fields.items():
+        kind = getattr(field.annotation, "__name__", "time")
+        lines.append(f"| `{name}` | {kind} | {field.description} |")
     lines += ["", "## Stage columns", "", "Each stage adds one struct column to `posts/`; null means it cannot say."]
     for name, struct in STAGE_COLUMNS.items():
         lines += ["", f"### {name}", "", *_rows(struct)]

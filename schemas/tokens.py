@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.post import TIME
 
@@ -60,19 +60,21 @@ class TokenizerCard(_Part):
 class Manifest(_Part):
     """The contents of one immutable version of a member's token set."""
 
-    schema_version: int = 1
-    member: str
-    version: str
-    documents: int
-    tokens: int
-    shards: tuple[Shard, ...]
-    tokenizer: TokenizerCard
-    languages: dict[str, int]  # tokens by language
-    first_created_at: datetime | None
-    last_created_at: datetime | None
-    config_hash: str
-    models: dict[str, str]  # sha256 by stage
-    swarmfeed_version: str
-    replaces: tuple[str, ...] = ()  # versions of its member that it stands for: the oldest, and all still on disk
-    forgotten: int = 0  # documents taken out since they were first written
-    receipts: tuple[str, ...] = ()  # of what was forgotten
+    schema_version: int = Field(default=1, description="of this file")
+    member: str = Field(description="whose token set it is")
+    version: str = Field(description="`v` and a number; no number is used twice")
+    documents: int = Field(description="rows of all shards")
+    tokens: int = Field(description="tokens of all shards")
+    shards: tuple[Shard, ...] = Field(description="file, sha256, bytes, documents and tokens of each")
+    tokenizer: TokenizerCard = Field(description="name, sha256, vocabulary and end_of_document, the id that ends each")
+    languages: dict[str, int] = Field(description="tokens by language")
+    first_created_at: datetime | None = Field(description="time of the first document that has one")
+    last_created_at: datetime | None = Field(description="time of the last document that has one")
+    config_hash: str = Field(description="of the config that its documents were made with")
+    models: dict[str, str] = Field(description="sha256 by stage")
+    swarmfeed_version: str = Field(description="what wrote it")
+    replaces: tuple[str, ...] = Field(
+        default=(), description="versions that it stands for: the oldest, and all that were on disk when it was written"
+    )
+    forgotten: int = Field(default=0, description="documents taken out since they were first written")
+    receipts: tuple[str, ...] = Field(default=(), description="of what was forgotten")

@@ -9,6 +9,8 @@ driver, and is sent to that host alone. Spark sees the files, so a platform's me
 input, and no connection and no token is ever part of a plan.
 """
 
+from pydantic import SecretStr
+
 from pipelines.journal import Journal
 from pipelines.receivers.address import check_secrecy, is_live, parse_address, read_token
 from pipelines.receivers.connection import LiveSource
@@ -25,7 +27,7 @@ __all__ = ["Limits", "Outside", "Receiver", "ReceiverState", "is_live", "open_re
 def open_receiver(
     source: str,
     journal: Journal,
-    token: str | None = None,
+    token: SecretStr | None = None,
     limits: Limits | None = None,
     outside: Outside | None = None,
 ) -> Receiver:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from pydantic import SecretStr
+
 from schemas.errors import ConfigError
 
 OPTIONS = {
@@ -91,7 +93,7 @@ def parse_address(source: str) -> Address:
     return address
 
 
-def read_token(token_file: str | None, token_variable: str | None) -> str | None:
+def read_token(token_file: str | None, token_variable: str | None) -> SecretStr | None:
     """Read a token from a file or else an environment variable; None when neither is named.
 
     Raises ConfigError when it is not there or is no token; the message names the place and not what it holds.
@@ -109,10 +111,10 @@ def read_token(token_file: str | None, token_variable: str | None) -> str | None
         return None
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError(f"{where}: expected a token, one word of ASCII, and nothing else")
-    return token
+    return SecretStr(token)  # which no message and no traceback shows
 
 
-def check_secrecy(address: Address, token: str | None) -> None:
+def check_secrecy(address: Address, token: SecretStr | None) -> None:
     """Raise ConfigError when a token would travel unencrypted to another machine."""
     if token and not address.tls and address.host not in LOOPBACK:
         raise ConfigError(f"{address.name}: expected an encrypted connection for a token: leave out tls=false")

@@ -49,8 +49,11 @@ class Connection(Protocol):
     def messages(self) -> Iterator[Message]:
         """Yield messages as they come; raise Interrupted when the connection breaks or falls silent."""
 
+    def hang_up(self) -> None:
+        """End the connection from any thread: `messages` ends too, with or without an Interrupted."""
+
     def close(self) -> None:
-        """End the connection; another thread may call it while `messages` waits."""
+        """Give back what the connection holds, once nobody waits for its messages."""
 
 
 class LiveSource(Protocol):
@@ -134,6 +137,8 @@ def why(error: BaseException) -> str:
     """Say in a few words what went wrong, without what a server or an address may have put into the message."""
     cause: BaseException | None = error
     while cause is not None:
+        if "Timeout" in type(cause).__name__:  # every library has its own
+            return "no answer in time"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
         cause = cause.__cause__ or cause.__context__

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import urllib3
+from pydantic import SecretStr
 
-from pipelines.receivers.address import Address
-from pipelines.receivers.connection import Interrupted, Untrusted, check_status, why
-from pipelines.receivers.settings import Outside
+from pipelines.receivers.connection import Interrupted, Message, Untrusted, check_status, why
+from pipelines.receivers.settings import Limits, Outside
 from pipelines.sources.lines import stretches
 from schemas.version import VERSION
 
 CONNECT_SECONDS = 10.0
 CHUNK = 1 << 16
 
+LineReader = Callable[[Iterator[bytes]], Iterator[Message]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a server, and how long it may be silent."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)  # the token is one of them
+    silence_seconds: float
+
 
 class HttpStream:
-    """One open response; silence for longer than it may last ends it."""
+    """One open response; `read` makes messages of its lines."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], silence_seconds: float, outside: Outside) -> None:
-        self._closed = False
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=silence_seconds)
+    def __init__(self, request: Request, read: LineReader, limits: Limits, outside: Outside) -> None:
+        self._read = read
+        self._message_bytes = limits.message_bytes
+        self._hung_up = False
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=request.silence_seconds)
         pool = urllib3.PoolManager(ssl_context=outside.tls, retries=False, timeout=timeout)
         try:
             self._response = pool.request(
                 "GET",
-                url,
-                headers={"User-Agent": f"swarmfeed/{VERSION}", **headers},
+                request.url,
+                headers={"User-Agent": f"swarmfeed/{VERSION}", **request.headers},
                 preload_content=False,
                 redirect=False,  # the token is for this host alone
             )
@@ -47,9 +62,13 @@ class HttpStream:
         """Return what the server says it sends."""
         return str(self._response.headers.get("content-type", ""))
 
-    def lines(self, limit: int) -> Iterator[bytes]:
-        """Yield lines without their end, each cut at `limit` bytes, as soon as they are there; blank ones too."""
-        for stretch in stretches(self._chunks(), limit):
+    def messages(self) -> Iterator[Message]:
+        """Yield messages as soon as they are there."""
+        return self._read(self._lines())
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield lines without their end, blank ones too; one that is too long is cut."""
+        for stretch in stretches(self._chunks(), self._message_bytes):
             lines = stretch.data.split(b"\n")
             if stretch.raw_bytes is None:
                 lines.pop()  # behind the last newline: nothing, or a line that the end of the connection cut
@@ -64,26 +83,23 @@ class HttpStream:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Interrupted(why(error)) from None
         except (ValueError, AttributeError):
-            if not self._closed:  # what reading from a socket that was shut down meanwhile may raise
+            if not self._hung_up:  # what a read may raise whose socket is shut down meanwhile
                 raise
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """End the response; a read under way in another thread ends too."""
-        self._closed = True
-        try:
+        self._hung_up = True
+        with suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
             self._response.shutdown()
-        except (ValueError, RuntimeError, OSError):  # it has ended by itself
-            self._response.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
 
 
-def authorization(token: str | None) -> dict[str, str]:
+def authorization(token: SecretStr | None) -> dict[str, str]:
     """Return the header that carries a token."""
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def http_url(address: Address, path: str, query: list[tuple[str, str]]) -> str:
-    """Write the address of a request."""
-    return address.url("http", path, query)
+    return {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
 
 
 def is_certificate_error(error: BaseException | None) -> bool:

@@ -122,8 +122,12 @@ class JetstreamConnection:
                     return self._decompressor.decompress(frame, max_output_size=FRAME_BYTES)
         return frame
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """Leave the subscription."""
+        self._socket.close()
+
+    def close(self) -> None:
+        """Leave the subscription, and free its socket."""
         self._stack.close()
 
 

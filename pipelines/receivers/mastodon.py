@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import orjson
+from pydantic import SecretStr
 
 from pipelines.receivers.address import Address
 from pipelines.receivers.connection import ALIVE, Interrupted, Message, one_line
-from pipelines.receivers.http_stream import HttpStream, authorization, http_url
+from pipelines.receivers.http_stream import HttpStream, Request, authorization
 from pipelines.receivers.settings import Limits, Outside
 
 PATH = "/api/v1/streaming/public"
@@ -28,41 +29,27 @@ class Mastodon:
     resumes = False
     covers_seconds = 0.0
 
-    def __init__(self, address: Address, token: str | None, limits: Limits, outside: Outside) -> None:
+    def __init__(self, address: Address, token: SecretStr | None, limits: Limits, outside: Outside) -> None:
         self.name = address.name
-        self._url = http_url(address, address.path or PATH, address.pairs("tag", "only_media"))
-        self._headers = {"Accept": EVENT_STREAM, **authorization(token)}
+        self._request = Request(
+            address.url("http", address.path or PATH, address.pairs("tag", "only_media")),
+            {"Accept": EVENT_STREAM, **authorization(token)},
+            limits.silence_seconds or SILENCE_SECONDS,
+        )
         self._limits = limits
         self._outside = outside
 
-    def connect(self, cursor: int | None) -> MastodonConnection:
+    def connect(self, cursor: int | None) -> HttpStream:
         """Open the stream."""
-        silence_seconds = self._limits.silence_seconds or SILENCE_SECONDS
-        stream = HttpStream(self._url, self._headers, silence_seconds, self._outside)
+        stream = HttpStream(self._request, read_events, self._limits, self._outside)
         if not stream.content_type.startswith(EVENT_STREAM):
             stream.close()
             raise Interrupted("expected an event stream, got something else")
-        return MastodonConnection(stream, self._limits.message_bytes)
-
-
-class MastodonConnection:
-    """One open stream of events."""
-
-    def __init__(self, stream: HttpStream, message_bytes: int) -> None:
-        self._stream = stream
-        self._message_bytes = message_bytes
-
-    def messages(self) -> Iterator[Message]:
-        """Yield each event as `{"event": NAME, "payload": DATA}`."""
-        return read_events(self._stream.lines(self._message_bytes))
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
+        return stream
 
 
 def read_events(lines: Iterator[bytes]) -> Iterator[Message]:
-    """Put the lines of server-sent events together; a blank line ends an event, a comment is a sign of life.
+    """Put server-sent events together, each as `{"event": NAME, "payload": DATA}`; a comment is a sign of life.
 
     >>> [line for line, _ in read_events(iter([b":thump", b"event: delete", b"data: 7", b""]))]
     [None, b'{"event":"delete","payload":"7"}']

@@ -42,7 +42,7 @@ class ReceiverState:
     last_message_at: float | None
     source_lag_seconds: float | None  # from the source seeing the last message to its arrival here; None: it says not
     waiting_until: float | None
-    error: str | None  # why it waits or has stopped
+    error: str | None  # why it waits, connects anew or has stopped
 
 
 class Receiver:
@@ -80,10 +80,14 @@ class Receiver:
             thread.start()
 
     def stop(self) -> None:
-        """Stop receiving and journal what has come; doing it again does nothing."""
+        """Stop receiving and journal what has come; doing it again does nothing.
+
+        A thread that is in the middle of connecting is not waited for: it ends without having received anything.
+        """
         self._hang_up()
         for thread in self._threads:
-            thread.join()
+            thread.join(self.limits.stop_seconds)
+        self._finish()
 
     def receive_until(self, moment: float) -> None:
         """Receive what the source has up to a moment (seconds since 1970), then stop.
@@ -132,10 +136,12 @@ class Receiver:
 
     def _listen(self) -> Interrupted:
         """Connect and take messages until the connection ends; return why it did."""
-        self._say("connecting")
+        self._say("connecting", self.state.error)
         try:
             with closing(self.source.connect(self._cursor)) as connection:
                 self._welcome(connection)
+                if self._stopping.is_set():  # `stop` came too early to see this connection
+                    return Interrupted("stopped")
                 for message in connection.messages():
                     self._take(message)
                     if self._stopping.is_set():
@@ -179,8 +185,6 @@ class Receiver:
             state = self._state
             self._state = replace(state, reconnects=state.reconnects + again, gap_seconds=state.gap_seconds + missed)
         self._say("streaming")
-        if self._stopping.is_set():  # `stop` may have come too early to see this connection
-            connection.close()
 
     def _take(self, message: Message) -> None:
         self._backoff.reset()
@@ -279,7 +283,7 @@ class Receiver:
         with self._lock:
             connection = self._connection
         if connection is not None:
-            connection.close()
+            connection.hang_up()
 
     def _now(self) -> int:
         return int(self.outside.now() * MICROS)

@@ -23,6 +23,7 @@ class Limits:
     silence_seconds: float | None = None  # a connection silent for longer is dead; each source knows its own
     first_wait_seconds: float = 1.0  # before the first attempt to connect again; it doubles from there
     longest_wait_seconds: float = 60.0
+    stop_seconds: float = 5.0  # how long `stop` waits for a connection that is being made
     quiet_seconds: float = 5.0  # `receive_until`: this long without a message means that all was delivered
     patience_seconds: float = 60.0  # `receive_until`: a source that is away for longer is a failure
 

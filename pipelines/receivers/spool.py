@@ -126,10 +126,10 @@ class Spool:
         os.fsync(self._file.fileno())
         fsync_folder(self.folder)
         path = self._file.name
-        split = Split(path, self.format, "jsonl", end=self._size)
-        self.journal.append([split], len(self._lines), self._cursor, [path])
         self._file.close()
         self._file = None
+        split = Split(path, self.format, "jsonl", end=self._size)
+        self.journal.append([split], len(self._lines), self._cursor, [path])
 
     def _write(self, data: bytes) -> None:
         if self._file is None:

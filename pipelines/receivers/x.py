@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import SecretStr
+
 from pipelines.receivers.address import Address
 from pipelines.receivers.connection import ALIVE, Message, one_line
-from pipelines.receivers.http_stream import HttpStream, authorization, http_url
+from pipelines.receivers.http_stream import HttpStream, Request, authorization
 from pipelines.receivers.settings import Limits, Outside
 from schemas.errors import ConfigError
 
@@ -33,10 +35,10 @@ class X:
     format = "x-v2"
     resumes = False
 
-    def __init__(self, address: Address, token: str | None, limits: Limits, outside: Outside) -> None:
+    def __init__(self, address: Address, token: SecretStr | None, limits: Limits, outside: Outside) -> None:
         self.name = address.name
         self._address = address
-        self._headers = authorization(token)
+        self._token = token
         self._limits = limits
         self._outside = outside
         self._backfill_minutes = _backfill_minutes(address)
@@ -44,7 +46,7 @@ class X:
         if not token:
             raise ConfigError(f"{self.name}: expected a token: name stream.token_file or stream.token_variable")
 
-    def connect(self, cursor: int | None) -> XConnection:
+    def connect(self, cursor: int | None) -> HttpStream:
         """Open the stream; with a cursor, and where asked for, with what was missed."""
         address = self._address
         path = address.path or PATH
@@ -55,26 +57,18 @@ class X:
             query += [(key, value) for key, value in defaults if key not in asked]
         if cursor is not None and self._backfill_minutes:
             query.append(("backfill_minutes", str(self._backfill_minutes)))
-        silence_seconds = self._limits.silence_seconds or SILENCE_SECONDS
-        stream = HttpStream(http_url(address, path, query), self._headers, silence_seconds, self._outside)
-        return XConnection(stream, self._limits.message_bytes)
+        request = Request(
+            address.url("http", path, query),
+            authorization(self._token),
+            self._limits.silence_seconds or SILENCE_SECONDS,
+        )
+        return HttpStream(request, read_lines, self._limits, self._outside)
 
 
-class XConnection:
-    """One open stream of lines."""
-
-    def __init__(self, stream: HttpStream, message_bytes: int) -> None:
-        self._stream = stream
-        self._message_bytes = message_bytes
-
-    def messages(self) -> Iterator[Message]:
-        """Yield each line; a blank one is a sign of life."""
-        for line in map(one_line, self._stream.lines(self._message_bytes)):
-            yield ALIVE if line is None else Message(line)
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
+def read_lines(lines: Iterator[bytes]) -> Iterator[Message]:
+    """Yield each line as a message; a blank one is a sign of life."""
+    for line in map(one_line, lines):
+        yield ALIVE if line is None else Message(line)
 
 
 def _backfill_minutes(address: Address) -> int:

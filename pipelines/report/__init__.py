@@ -19,7 +19,8 @@ from rich.text import Text
 from pipelines.report import page
 from pipelines.report.clusters import describe
 from pipelines.report.figures import Figures, epoch_files, measure, quarantine_examples
-from pipelines.tables import epochs
+from pipelines.tables import find_epoch, newest_epoch, open_table
+from pipelines.tokens import sets
 from schemas.errors import ConfigError
 from schemas.post import NOTES
 from schemas.reasons import Reason
@@ -44,16 +45,15 @@ def rebuild(out: Path) -> dict[str, Any]:
 
     Raises ConfigError when `out` is no output folder.
     """
-    done = epochs(out)
-    if not done:
+    epoch = newest_epoch(out)
+    if epoch is None:
         raise ConfigError(f"{out}: no epoch there to report on; expected a folder that `swarmfeed run --out` wrote")
-    epoch = int(done[-1]["swarmfeed.epoch"])
     totals = _read(report_folder(out, epoch) / DATA_FILE)
     if totals is not None:
         return write(out, totals)
     figures = measure(out, epoch)
     whole = measure(out, epoch, max_rows=ALL_ROWS) if figures.sampled else figures
-    return _write(out, _recount(out, whole, done[-1]), figures)
+    return _write(out, _recount(out, whole, epoch), figures)
 
 
 def _write(out: Path, totals: Mapping[str, Any], figures: Figures) -> dict[str, Any]:
@@ -99,13 +99,19 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _committed_at(out: Path, epoch: int) -> datetime | None:
-    stamps = [entry["timestamp"] for entry in epochs(out) if entry["swarmfeed.epoch"] == str(epoch)]
-    return datetime.fromtimestamp(stamps[0] / 1000, UTC) if stamps else None
+    entry = _logged(out, epoch)
+    return datetime.fromtimestamp(entry["timestamp"] / 1000, UTC) if entry else None
 
 
-def _recount(out: Path, figures: Figures, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _logged(out: Path, epoch: int) -> dict[str, Any]:
+    """Return what the log of the posts table tells of an epoch, nothing once it has been shortened."""
+    delta = open_table(out, "posts")
+    return (find_epoch(delta, epoch) if delta is not None else None) or {}
+
+
+def _recount(out: Path, figures: Figures, epoch: int) -> dict[str, Any]:
     """Return the totals of an epoch as its tables have them: a run that died after its commit left no report.json."""
-    epoch = int(entry["swarmfeed.epoch"])
+    entry = _logged(out, epoch)
     faults: Counter[str] = Counter()
     for file in epoch_files(out, "quarantine", epoch):
         faults.update(pq.read_table(file.path, columns=["fault"]).column("fault").to_pylist())
@@ -146,12 +152,11 @@ def _tombstones(out: Path, epoch: int) -> int:
 
 
 def _newest_tokens(out: Path, documents: int) -> tuple[dict[str, int | None], str | None]:
-    """Return the counts and the folder of the newest token set, if it is the one with so many documents."""
-    for path in sorted(out.glob("sets/default/*/manifest.json"))[-1:]:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["documents"] == documents:
-            counts = {"kept": manifest["tokens"], "documents": documents, "shards": len(manifest["shards"])}
-            return counts, str(path.parent.relative_to(out))
+    """Return the counts and the folder of the newest version, if it is the one with so many documents."""
+    for manifest in sets.versions(out, "default")[-1:]:
+        if manifest.documents == documents:
+            counts = {"kept": manifest.tokens, "documents": documents, "shards": len(manifest.shards)}
+            return counts, sets.folder_name(manifest)
     return {"kept": 0 if not documents else None}, None
 
 

@@ -7,7 +7,7 @@ that are shown. Of a table too large to read whole, files are taken at even dist
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from pipelines.report.clusters import Cluster, Course, follow
 from pipelines.report.samples import Picks, find_ids, read_rows, reason_rows
-from pipelines.tables import EPOCHS, open_table
+from pipelines.tables import EPOCHS, find_epoch, open_table
 from schemas.reasons import Reason
 
 ROUTES = ("kept", "rejected")
@@ -109,37 +110,40 @@ def measure(out: Path, epoch: int, max_rows: int = MAX_ROWS) -> Figures:
 
 
 def epoch_files(out: Path, table: str, epoch: int) -> list[File]:
-    """Return the files that hold rows of an epoch, ordered by what is in them (names are random).
+    """Return the files that may hold rows of an epoch, ordered by what is in them (names are random).
 
-    One that was rewritten since may hold other epochs too: whoever reads it looks at the column `epoch`. Where there is
-    no such column the files are those that the table has gained since the epoch before.
+    Posts say in their statistics which epochs a file holds; of another table it is what the table has gained since the
+    epoch before. One that was rewritten since may hold other epochs too: whoever reads it looks at the column `epoch`.
     """
     delta = open_table(out, table)
     if delta is None:
         return []
     actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    if "epoch" in {field.name for field in delta.schema().fields}:
-        new = [action for action in actions if _may_hold(action, epoch)]
+    if table == "posts":
+        held = [action for action in actions if _may_hold(action, epoch)]
     else:
-        new = _gained(delta, actions, epoch)
-    new.sort(key=lambda action: tuple(str(action.get(key)) for key in FILE_ORDER))
+        held = _gained(delta, actions, epoch)
+    held.sort(key=lambda action: tuple(str(action.get(key)) for key in FILE_ORDER))
     return [
         File(out / table / unquote(action["path"]), action.get("partition.route") or "", action["num_records"] or 0)
-        for action in new
+        for action in held
     ]
 
 
-def _may_hold(action: Mapping[str, Any], epoch: int) -> bool:
+def _may_hold(action: dict[str, Any], epoch: int) -> bool:
     low, high = action.get("min.epoch"), action.get("max.epoch")
     return low is None or high is None or low <= epoch <= high
 
 
 def _gained(delta: DeltaTable, actions: list[dict[str, Any]], epoch: int) -> list[dict[str, Any]]:
-    """Return the files that came with an epoch; none where the log tells of it no more."""
-    version = next((entry["version"] for entry in delta.history() if entry.get(f"{EPOCHS}.epoch") == str(epoch)), None)
-    if version is None:
-        return []
-    delta.load_as_version(version - 1)
+    """Return the files a table has gained since the epoch before; all of them where its log does not tell any more."""
+    entry = find_epoch(delta, epoch)
+    if entry is None:
+        return actions if delta.transaction_version(EPOCHS) == epoch else []
+    try:
+        delta.load_as_version(entry["version"] - 1)
+    except DeltaError:
+        return actions
     before = set(pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist())
     return [action for action in actions if action["path"] not in before]
 

@@ -21,6 +21,7 @@ from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
 from pipelines.step import Workshop, warm_up
 from pipelines.stream import identity
+from pipelines.stream.caretaking import Housekeeping
 from pipelines.stream.epochs import Epochs
 from pipelines.stream.feed import Address, open_feed
 from pipelines.stream.supervisor import Supervisor
@@ -28,6 +29,7 @@ from pipelines.summary import model_hashes
 from pipelines.telemetry import Telemetry, open_telemetry
 from pipelines.telemetry.logs import Entry, Event
 from pipelines.tokens.tokenizer import load_tokenizer
+from pipelines.upkeep import Upkeep
 from schemas.config import Config
 
 
@@ -57,10 +59,10 @@ def stream(order: StreamOrder) -> dict[str, Any]:
     with failures.explained(), ExitStack() as held:
         staging = held.enter_context(claim(out, schemas, index := open_index(out, config.duplicates)))
         tables.check_tables(out, schemas)
-        asked = identity.new(str(address), config.deciding(), model_hashes(stages))
-        who = identity.settle(out / STATE, asked, order.accept_config)
         telemetry = held.enter_context(open_telemetry(config.stream, out, Console(stderr=True)))
         feed = open_feed(address, config, out, lambda _: telemetry.state.failure("input_refused"))
+        asked = identity.new(str(address), config.deciding(), model_hashes(stages))
+        who = identity.settle(out / STATE, asked, order.accept_config)
         spark = session.start(config.spark)
         feed.open(spark, order.once)
         held.callback(feed.close)
@@ -69,10 +71,13 @@ def stream(order: StreamOrder) -> dict[str, Any]:
         catch_up(shop.run, index, out, config.duplicates)
         epochs = Epochs(shop, schemas, feed, who, telemetry)
         supervisor = Supervisor(spark, feed, epochs, telemetry, out / STATE / identity.CHECKPOINT)
-        with stop_on_signals(epochs, telemetry):
+        housekeeping = Housekeeping(spark, Upkeep(out, schemas, config, index, shop.run, epochs.exclusive), telemetry)
+        with stop_on_signals(epochs, telemetry), housekeeping.beside():
             telemetry.log.info(Entry(Event.STARTED, names={"source": address.scheme, "stream": who.name}))
             supervisor.run(None if order.once else config.stream.trigger_seconds)
-            telemetry.log.info(Entry(Event.STOPPED, counts={"epochs": epochs.totals.epochs}))
+        if order.once:
+            housekeeping.settle()
+        telemetry.log.info(Entry(Event.STOPPED, counts={"epochs": epochs.totals.epochs}))
         return _report(out, epochs, time.monotonic() - began)
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -103,27 +104,36 @@ class KafkaFeed:
 
     def _options(self) -> dict[str, str]:
         return {
-            "kafka.bootstrap.servers": self.brokers,
             "subscribe": self.topic,
             "startingOffsets": "earliest",
             "maxOffsetsPerTrigger": str(self.config.stream.max_posts_per_epoch),
             "failOnDataLoss": str(not self.config.stream.skip_lost_messages).lower(),
             "kafkaConsumer.pollTimeoutMs": str(2 * PATIENCE_MILLIS),
-            "kafka.default.api.timeout.ms": str(PATIENCE_MILLIS),
-            "kafka.request.timeout.ms": str(PATIENCE_MILLIS - 5_000),
+            **{f"kafka.{key}": value for key, value in self._settings().items()},
+        }
+
+    def _settings(self) -> dict[str, str]:
+        """Return the settings of a Kafka client; what the user's file says comes last."""
+        return {
+            "default.api.timeout.ms": str(PATIENCE_MILLIS),
+            "request.timeout.ms": str(PATIENCE_MILLIS - 5_000),
+            **read_properties(self.config.stream.kafka_properties),
+            "bootstrap.servers": self.brokers,
         }
 
     def _topics(self, spark: SparkSession) -> set[str]:
         """Return the topics there are. Raises ConfigError when no broker answers."""
         java: Any = spark.sparkContext._jvm
         settings = java.java.util.HashMap()
-        settings.put("bootstrap.servers", self.brokers)
-        settings.put("default.api.timeout.ms", str(PATIENCE_MILLIS))
-        settings.put("request.timeout.ms", str(PATIENCE_MILLIS - 5_000))
+        for key, value in self._settings().items():
+            settings.put(key, value)
         try:
             client = java.org.apache.kafka.clients.admin.AdminClient.create(settings)
         except Py4JJavaError:
-            raise ConfigError(f"{self.address}: '{self.brokers}' names no host and port that can be reached") from None
+            raise ConfigError(
+                f"{self.address}: no Kafka client can be made for {self.brokers}: is the host known, and are the "
+                "settings of stream.kafka_properties right?"
+            ) from None
         try:
             return set(client.listTopics().names().get())
         except Py4JError:
@@ -134,9 +144,31 @@ class KafkaFeed:
             client.close()
 
 
+def read_properties(file: str | None) -> dict[str, str]:
+    """Read `key=value` lines, as Kafka's own tools do; nothing without a file.
+
+    Raises ConfigError naming file and line, never what stands there.
+    """
+    if file is None:
+        return {}
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"stream.kafka_properties {file}: cannot be read: {type(error).__name__}") from None
+    settings = {}
+    for number, line in enumerate(lines, 1):
+        key, equals, value = line.strip().partition("=")
+        if not key or key.startswith(("#", "!")):
+            continue
+        if not equals:
+            raise ConfigError(f"stream.kafka_properties {file}: line {number}: expected key=value")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
 def _offsets(said: Any) -> Mapping[str, Mapping[str, int]]:
     """Return offsets by topic and partition, which Spark gives as JSON or as what that stands for."""
-    return json.loads(said) if isinstance(said, str) else said or {}
+    return (json.loads(said) if isinstance(said, str) else said) or {}  # the JSON of none, before the first epoch
 
 
 def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: str, format: str) -> Iterator[Records]:

@@ -36,7 +36,7 @@ class Live:
 
     @property
     def figures(self) -> SourceFigures:
-        """Say how the connection is: one that waits to be made again is down."""
+        """Say how the connection is: one that waits to be made again, or for room on the disk, is down."""
         state = self._receiver.state
         status = {"streaming": SourceStatus.STREAMING, "connecting": SourceStatus.CONNECTING}
         return SourceFigures(
@@ -44,5 +44,6 @@ class Live:
             status.get(state.status, SourceStatus.DOWN),
             received=state.received,
             reconnects=state.reconnects,
+            gap_seconds=state.gap_seconds,
             lag_seconds=state.source_lag_seconds,
         )

@@ -132,6 +132,13 @@ MEASURES = (
         ("source",),
     ),
     Measure(
+        "swarmfeed_source_gap_seconds_total",
+        "counter",
+        "Stretches of time that nobody listened to, which the source does not send again",
+        _of_source("gap_seconds"),
+        ("source",),
+    ),
+    Measure(
         "swarmfeed_source_lag_seconds",
         "gauge",
         "How far the receiver is behind the platform.",

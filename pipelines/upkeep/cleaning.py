@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
-from pipelines.tables import LOG_HOURS, open_table, retention
+from pipelines.tables import LOG_HOURS, log_settings, open_table
 from pipelines.tokens import sets
 from pipelines.upkeep import Upkeep
 from schemas.tokens import Manifest
@@ -53,14 +53,14 @@ def clean(upkeep: Upkeep, now: datetime | None = None) -> Cleaned:
 def _clean_table(upkeep: Upkeep, name: str) -> int:
     """Delete the files of a table that none of its versions of the last hours had; tell how many.
 
-    Deltalake drops what its log says of older ones by itself, at every hundredth commit.
+    Deltalake drops what its log says of older ones by itself, at every checkpoint.
     """
     upkeep.finish()
     delta = open_table(upkeep.root, name)
     if delta is None:
         return 0
     hours = math.ceil(upkeep.config.upkeep.keep_hours)
-    settings = retention(max(LOG_HOURS, hours + 1))  # a file nobody remembers goes by the time it was written
+    settings = log_settings(max(LOG_HOURS, hours + 1))  # a file nobody remembers goes by the time it was written
     if settings.items() - delta.metadata().configuration.items():
         delta.alter.set_table_properties({key: value for key, value in settings.items() if value})
     gone = _vacuum(delta, hours, dry_run=True)  # for a vacuum that deletes nothing is two commits all the same

@@ -78,7 +78,7 @@ def _due_files(upkeep: Upkeep, table: str) -> list[list[FileSpan]]:
 
 def _place(span: FileSpan) -> tuple[object, ...]:
     """Order files by partition and by what is in them: names are random."""
-    return sorted(span.file.partition.items()), span.first, span.added, span.file.rows
+    return sorted(span.file.partition.items()), span.first, span.added, span.file.rows, span.file.bytes
 
 
 def _merge(upkeep: Upkeep, groups: list[list[FileSpan]], done: Compacted) -> None:

@@ -23,7 +23,7 @@ from pipelines.deletions import learn_events, named
 from pipelines.duplicates import Expiry
 from pipelines.exchange import new_file, write_rows
 from pipelines.index import STAGED, Learnt
-from pipelines.tables import DataFile, DataFileWriter, data_files, open_files
+from pipelines.tables import LOG, DataFile, DataFileWriter, data_files, open_files
 from pipelines.tokens import sets
 from pipelines.tokens.rewriting import Draft, complete
 from pipelines.upkeep import Upkeep, requests
@@ -123,7 +123,8 @@ def _prepare(upkeep: Upkeep) -> Work | None:
     """Write anew whatever says a name that must go; None when no tombstone is open."""
     if not open_files(upkeep.root):
         return None
-    doomed = read_open(upkeep)
+    with upkeep.exclusive:  # an epoch takes files of the index away
+        doomed = read_open(upkeep)
     find_posts(upkeep, doomed)
     hasher = open_key(upkeep.root)
     pseudonyms = {name: hasher.pseudonym(name) for name in doomed.posts}
@@ -228,8 +229,9 @@ def _unreferenced(upkeep: Upkeep, removed: tuple[DataFile, ...]) -> list[str]:
     for table in upkeep.schemas:
         kept = {file.path for file in data_files(upkeep.root, table) if (table, file.path) not in leaving}
         folder = upkeep.root / table
-        there = (str(path.relative_to(folder)) for path in sorted(folder.rglob("*.parquet")))
-        found += [f"{table}/{path}" for path in there if path not in kept]
+        there = (path.relative_to(folder) for path in sorted(folder.rglob("*.parquet")))
+        data = (str(path) for path in there if path.parts[0] != LOG)  # a table is lost without its checkpoints
+        found += [f"{table}/{path}" for path in data if path not in kept]
     return found
 
 

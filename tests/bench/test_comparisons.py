@@ -6,10 +6,11 @@ import argparse
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from bench import duplicates, run, scale
+from bench import crashes, duplicates, run, scale, soak, stream
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
@@ -69,3 +70,13 @@ def test_make_bench_asks_for_every_target(module: str, option: str, bound: float
     (calls,) = re.findall(r"^BENCH := (.*)$", text, re.MULTILINE)
     words = {call.split()[0]: call.split()[1:] for call in shlex.split(calls)}[module]
     assert float(words[words.index(option) + 1]) == bound
+
+
+@pytest.mark.parametrize("module", [stream, crashes, soak])
+def test_the_makefile_calls_what_is_there(module: ModuleType) -> None:
+    text = MAKEFILE.read_text(encoding="utf-8").replace("\\\n", " ")
+    (words,) = re.findall(rf"-m {module.__name__} (.*)$", text, re.MULTILINE)
+    asked = module.options().parse_args(shlex.split(words))
+    bounds = {name: value for name, value in vars(asked).items() if name.endswith(("at_least", "at_most"))}
+    assert all(value is not None for value in bounds.values()), bounds
+    assert len(bounds) == (5 if module is stream else 0)

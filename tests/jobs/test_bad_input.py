@@ -231,6 +231,33 @@ def test_a_full_disk_publishes_nothing(
     assert [entry["swarmfeed.epoch"] for entry in epochs(out)] == ["0", "1"]
 
 
+@pytest.mark.parametrize("spare_kib", [0, 300])
+def test_a_stream_stops_on_a_full_disk_and_goes_on_when_there_is_room(
+    spark: SparkSession, tmp_path: Path, small_disk: Path, capfd: pytest.CaptureFixture[str], spare_kib: int
+) -> None:
+    source, out, ballast = tmp_path / "in", small_disk / "out", small_disk / "ballast"
+    source.mkdir()
+    write(Simulation(posts=40, seed=1), source / "a.jsonl")
+    words = ("stream", f"files://{source}", "--out", out, "--once")
+    assert call(*words) == 0
+    before, posts = visible(out), sorted(row["id"] for row in rows_of(out, "posts"))
+    write(Simulation(posts=2500, seed=2), source / "b.jsonl")
+    _fill_up(ballast, spare_kib << 10)
+    capfd.readouterr()
+    assert call(*words) == 1
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        "swarmfeed: the disk is full: nothing was published; make room and run again"
+    )
+    assert {name: size for name, size in visible(out).items() if not name.startswith("reports")} == {
+        name: size for name, size in before.items() if not name.startswith("reports")
+    }
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=60m", small_disk], check=True)
+    assert call(*words) == 0
+    assert len(epochs(out)) == 2
+    assert {row["id"] for row in rows_of(out, "posts")} > set(posts)
+
+
 @pytest.mark.parametrize("spare_kib", [0, 4, 8, 16, 24, 40, 80])
 def test_a_disk_that_fills_at_the_commit(
     spark: SparkSession,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +41,14 @@ class JetstreamServer:
         self._closing = False
         self._sockets: list[ServerConnection] = []
         self._server = serve(
-            self._handle, "127.0.0.1", port, ssl=tls, process_request=self._answer, close_timeout=0.2, compression=None
+            self._handle,
+            "127.0.0.1",
+            port,
+            ssl=tls,
+            process_request=self._answer,
+            compression=None,
+            open_timeout=1,
+            close_timeout=0.2,
         )
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -137,6 +145,7 @@ class LineServer:
 
     def __init__(self, *answers: Callable[[Exchange], None], tls: ssl.SSLContext | None = None) -> None:
         self.exchanges: list[Exchange] = []
+        self.errors: list[BaseException | None] = []  # in answers: a mistake of the test
         self.done = threading.Event()
         outer = self
 
@@ -155,7 +164,7 @@ class LineServer:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._server.handle_error = self._note_error  # type: ignore[method-assign]
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
@@ -165,6 +174,10 @@ class LineServer:
     def stay(self, exchange: Exchange) -> None:
         """Keep the connection open and say nothing."""
         self.done.wait(PATIENCE_SECONDS)
+
+    def _note_error(self, *_: object) -> None:
+        if not isinstance(sys.exception(), OSError):  # the client has gone
+            self.errors.append(sys.exception())
 
     def close(self) -> None:
         """Go down."""
@@ -182,3 +195,4 @@ def line_server(*answers: Callable[[Exchange], None], tls: ssl.SSLContext | None
         yield server
     finally:
         server.close()
+    assert not server.errors

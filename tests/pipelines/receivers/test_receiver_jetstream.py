@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from conftest import QUICK, Open, counted, post_ids, received_lines
 from live_servers import JetstreamServer, wait_for
+from receiving import QUICK, Open, counted, post_ids, received_lines
 
 from pipelines.journal import Journal
 from pipelines.receivers import Receiver, open_receiver

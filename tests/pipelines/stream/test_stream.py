@@ -13,6 +13,7 @@ from output import curate, posts
 from pyspark.sql import SparkSession
 
 from pipelines import ledger
+from pipelines.index import STATE
 from pipelines.simulate import Simulation, write
 from pipelines.stream.job import StreamOrder, stream
 from pipelines.tables import epochs, open_table, table_files
@@ -120,7 +121,8 @@ def test_every_record_is_accounted_for_and_garbage_does_not_stop_the_stream(
     assert done["epochs"] == 3
     assert done["posts"]["read"] == sum(done["posts"][route] for route in ROUTED)
     rows = posts(tmp_path / "out")
-    assert len(rows) == done["posts"]["kept"] + done["posts"]["rejected"]
+    gone = [line for file in (tmp_path / "out" / STATE).glob("receipts/*.jsonl") for line in file.open()]
+    assert len(rows) + len(gone) == done["posts"]["kept"] + done["posts"]["rejected"]
     assert "late" in {row["id"] for row in rows}
     bad = [row for file in table_files(tmp_path / "out", "quarantine") for row in pq.read_table(file).to_pylist()]
     assert len(bad) == done["posts"]["quarantined"]

@@ -18,7 +18,7 @@ from pipelines.explain import explain
 from pipelines.index import open_index
 from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
-from pipelines.tables import table_files
+from pipelines.tables import open_table, table_files
 from pipelines.tokens import sets
 from pipelines.upkeep import receipts, requests
 from pipelines.upkeep.doomed import count_open
@@ -54,6 +54,17 @@ def test_a_post_its_reposts_and_every_word_of_it_go(output: Output) -> None:
     assert {row["document_id"] for row in output.rows("documents")} == kept
     assert [row["line"] for row in output.rows("quarantine")] == [2]
     assert count_open(output.root).count == 0
+
+
+def test_a_log_keeps_its_checkpoints(output: Output) -> None:
+    for table in output.upkeep().schemas:
+        delta = open_table(output.root, table)
+        if delta is not None:
+            delta.create_checkpoint()
+    requests.leave(output.root, Request(ids=("original-0001",)))
+    forget(output.upkeep())
+    assert "original-0001" not in {row["id"] for row in output.rows("posts")}
+    assert everywhere(output.root, "original-0001") == []
 
 
 def test_events_of_the_stream_are_worked_off_and_a_restored_post_stays(output: Output) -> None:
