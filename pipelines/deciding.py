@@ -21,7 +21,7 @@ from pipelines.tables import DataFile, DataFileWriter, posts_schema
 from pipelines.tokens.sets import ShardSummary, write_shards
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.columns import DUPLICATES
-from schemas.post import TIME, TOMBSTONE, TOMBSTONES
+from schemas.post import TOMBSTONE, TOMBSTONES
 from schemas.tokens import DOCUMENT
 
 BATCH_ROWS = 8192
@@ -97,27 +97,21 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
 
 
 def _write_notes(posts: pa.Table, gone: Gone, edits: tuple[int, ...], plan: DecisionPlan) -> DataFile | None:
-    """Note which posts came after they had to go, and which replace a version of an earlier epoch.
+    """Note which posts came after they had to go, whom posts name that had to go, and which replace an older version.
 
-    What is left of the one, and the older version of the other, is taken out between the epochs.
+    What is left of the first, the names of the second and the older versions of the third are taken out between epochs.
     """
     edited = np.zeros(posts.num_rows, np.bool_)
     edited[list(edits)] = True
-    notes = [
-        _note(kind, posts.filter(pa.array(rows)))
-        for kind, rows in (("post_blanked", gone.long_ago), ("post_edited", edited & ~gone.rows))
-        if rows.any()
-    ]
+    late, new = posts.filter(pa.array(gone.long_ago)), posts.filter(pa.array(edited & ~gone.rows))
+    notes = {"post_blanked": late.column("id"), "post_named": gone.named, "post_edited": new.column("id")}
     with DataFileWriter(Path(plan.staging), "tombstones", TOMBSTONES) as writer:
-        for note in notes:
-            writer.write(named(note, plan.search.staged.numbering.epochs[0]))
+        for kind, ids in notes.items():
+            columns = {field.name: pa.nulls(len(ids), field.type) for field in TOMBSTONE}
+            columns |= {"kind": pa.repeat(kind, len(ids)), "post_id": ids}
+            rows = pa.table(list(columns.values()), schema=TOMBSTONE)
+            writer.write(named(rows, plan.search.staged.numbering.epochs[0]))
     return writer.finish()
-
-
-def _note(kind: str, posts: pa.Table) -> pa.Table:
-    rows = [posts.column(name).combine_chunks() for name in ("source", "id", "author_id")]
-    times = pa.nulls(posts.num_rows, TIME)
-    return pa.table([pa.repeat(kind, posts.num_rows), *rows, times, times], schema=TOMBSTONE)
 
 
 def _with_duplicates(posts: pa.Table, decisions: pa.Table, deleted: Flags) -> pa.Table:

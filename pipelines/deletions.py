@@ -25,6 +25,8 @@ POST, AUTHOR = 0, 1
 OF_AUTHORS = ("author_gone", "author_withheld", "author_restored", "geo_scrubbed")
 RESTORED = ("post_restored", "author_restored")
 SILENT = ("geo_scrubbed", *NOTES)  # no location is kept in the canonical columns
+WHOSE = ("id", "author_id", "repost_of")  # a repost carries the text
+REFERENCES = ("repost_of", "reply_to_id", "conversation_id", "quote_of")
 COLUMNS = ["kind", "event_at", "name"]
 
 Flags = npt.NDArray[np.bool_]
@@ -70,20 +72,36 @@ def events_in(tombstones: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class Gone:
-    """Rows of posts that must go, and of those the ones that events of earlier epochs alone speak of."""
+    """Rows of posts that must go, of those the ones that events of earlier epochs alone speak of, and other posts that
+    had to go in earlier epochs and that rows name."""
 
     rows: Flags
     long_ago: Flags
+    named: pa.Array
 
 
 def find_gone(posts: pa.Table, history: History, own: Sequence[RunFile]) -> Gone:
-    """Tell which posts the newest event on them or on their author takes away; `own` are the epoch's own events."""
-    keys = name_keys(posts.column("id"), POST), name_keys(posts.column("author_id"), AUTHOR)
-    known = np.asarray(posts.column("author_id").is_valid())
-    names = np.unique(np.concatenate([keys[0], keys[1][known]]))
+    """Tell which posts the newest event on them, on their author or on what they repost takes away.
+
+    `own` are the epoch's own events.
+    """
+    columns = {"id": POST, "author_id": AUTHOR, **dict.fromkeys(REFERENCES, POST)}
+    keys = {name: name_keys(posts.column(name), what) for name, what in columns.items()}
+    known = {name: np.asarray(posts.column(name).is_valid()) for name in columns}
+    names = np.unique(np.concatenate([keys[name][known[name]] for name in columns]))
     ours = [rows_of(map_rows(file.path), "name", names) for file in own]
     events = newest(pa.concat_tables([EVENTS.empty_table(), history.events(names), *ours]).combine_chunks())
     doomed = np.asarray(events.column("name"))[np.asarray(events.column("gone"))]
-    rows = np.isin(keys[0], doomed) | (known & np.isin(keys[1], doomed))
     spoken = np.unique(np.concatenate([np.zeros(0, np.int64), *(np.asarray(one.column("name")) for one in ours)]))
-    return Gone(rows, rows & ~np.isin(keys[0], spoken) & ~(known & np.isin(keys[1], spoken)))
+
+    def among(name: str, wanted: Longs) -> Flags:
+        found: Flags = known[name] & np.isin(keys[name], wanted)
+        return found
+
+    rows = np.logical_or.reduce([among(name, doomed) for name in WHOSE])
+    now = np.logical_or.reduce([among(name, spoken) for name in WHOSE])
+    earlier = np.setdiff1d(doomed, spoken)
+    named = [posts.column(name).filter(pa.array(among(name, earlier))) for name in REFERENCES]
+    return Gone(
+        rows, rows & ~now, pc.unique(pa.chunked_array([one for some in named for one in some.chunks], pa.string()))
+    )

@@ -46,6 +46,7 @@ TOMBSTONES = pa.schema(
 
 NOTES = (
     "post_blanked",  # the post came after it had to go: its row without a text must follow
+    "post_named",  # a post that had to go is named by one that came later: there its name must go
     "post_edited",  # an edit came in a later epoch: the version before it must make room
 )
 """Tombstones of our own, which no platform sent."""

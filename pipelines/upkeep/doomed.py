@@ -69,17 +69,19 @@ def read_open(upkeep: Upkeep) -> Doomed:
         rows = rows.filter(rows.column("done_at").is_null())
         edits = rows.filter(pc.equal(rows.column("kind"), "post_edited"))
         doomed.edited.update(edits.column("post_id").to_pylist())
-        _add(doomed, rows.filter(pc.equal(rows.column("kind"), "post_blanked")), file)
+        notes = rows.filter(pc.is_in(rows.column("kind"), pa.array(["post_blanked", "post_named"])))
+        _add(doomed, notes.filter(pc.invert(_among(upkeep, notes, gone=False))), file)
         said = rows.filter(pc.and_not(rows.column("name").is_valid(), pc.is_in(rows.column("kind"), pa.array(SILENT))))
-        _add(doomed, said.filter(_holds(upkeep, said)), file)
+        _add(doomed, said.filter(_among(upkeep, said, gone=True)), file)
     return doomed
 
 
-def _holds(upkeep: Upkeep, rows: pa.Table) -> pa.Array:
-    """Tell which tombstones no newer event has taken back."""
-    names = np.asarray(rows.column("name"))
-    events = newest(upkeep.index.history().events(np.unique(names)).combine_chunks())
-    return pc.is_in(rows.column("name"), value_set=events.filter(events.column("gone")).column("name").combine_chunks())
+def _among(upkeep: Upkeep, rows: pa.Table, gone: bool) -> pa.Array:
+    """Tell which tombstones are about a name of which the newest event says that it is gone, or that it is restored."""
+    names = np.unique(np.asarray(rows.column("name").drop_null()))
+    events = newest(upkeep.index.history().events(names).combine_chunks())
+    said = events.filter(pc.equal(events.column("gone"), gone)).column("name").combine_chunks()
+    return pc.is_in(rows.column("name"), value_set=said)
 
 
 def _add(doomed: Doomed, rows: pa.Table, file: FileSpan) -> None:

@@ -123,7 +123,8 @@ def _prepare(upkeep: Upkeep) -> Work | None:
     """Write anew whatever says a name that must go; None when no tombstone is open."""
     if not open_files(upkeep.root):
         return None
-    doomed = read_open(upkeep)
+    with upkeep.exclusive:  # an epoch takes files of the index away
+        doomed = read_open(upkeep)
     find_posts(upkeep, doomed)
     hasher = open_key(upkeep.root)
     pseudonyms = {name: hasher.pseudonym(name) for name in doomed.posts}

@@ -164,8 +164,8 @@ def test_an_original_counts_across_epochs_and_one_post_once(curated: Path) -> No
     assert sum(rtl.kinds.values()) == 6
     turned = found["turn0"]
     assert (turned.span_seconds, turned.posts_per_hour) == (0, 2)
-    timeless = found["gone0"]
-    assert (timeless.posts, timeless.first, timeless.span_seconds, timeless.posts_per_hour) == (3, None, None, None)
+    (timeless,) = [one for one in found.values() if one.original.startswith("gone:") and one.first is None]
+    assert (timeless.posts, timeless.span_seconds, timeless.posts_per_hour) == (2, None, None)  # without the original
 
 
 def test_known_campaigns_are_found(curated: Path, raw: list[Path]) -> None:
@@ -181,7 +181,8 @@ def test_samples_are_redacted_and_of_the_original(curated: Path) -> None:
     found = {one.original: one for one in answer(curated, Question(top=1000), SparkConfig()).campaigns}
     deliveries = sorted(posts(curated), key=lambda row: row["epoch"])
     rows = {row["id"]: row for row in deliveries if row["duplicates"]["kind"] not in ("repeated_id", "superseded")}
-    assert len({name: row for name, row in rows.items() if name in found}) == len(found)
+    forgotten = {name: one for name, one in found.items() if name.startswith("gone:")}  # by the second run
+    assert len({name: row for name, row in rows.items() if name in found}) == len(found) - len(forgotten)
     for name, row in rows.items():
         if name in found and row["pii"]:
             sample = found[name].sample
@@ -192,7 +193,8 @@ def test_samples_are_redacted_and_of_the_original(curated: Path) -> None:
     assert rtl is not None
     assert rtl.startswith("הגשר הישן")
     assert "jane.doe" not in rtl
-    assert found["gone0"].sample is None
+    assert forgotten
+    assert all(one.sample is None for one in forgotten.values())
 
 
 def test_a_sample_is_shown_though_the_original_lies_outside_the_time(curated: Path) -> None:

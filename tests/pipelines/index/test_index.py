@@ -30,7 +30,7 @@ from pipelines.index import STAGED, Index, Learnt, open_index
 from pipelines.simulate import Simulation, write
 from schemas.config import Config, DuplicatesConfig
 from schemas.errors import ConfigError, RunError, SetupError
-from schemas.post import TOMBSTONE
+from schemas.post import POST, TOMBSTONE
 
 KEEPERS = ("embedded", "redis")
 
@@ -283,7 +283,7 @@ def test_tombstones_find_posts_by_id_and_author_in_later_epochs_too(
     keeper: Callable[..., DuplicatesConfig], tmp_path: Path
 ) -> None:
     names = [("a", "x"), ("b", "y"), ("c", "z"), ("d", None), ("e", "w"), ("x", "a")]
-    posts = pa.Table.from_pylist([{"id": name, "author_id": author} for name, author in names])
+    posts = pa.Table.from_pylist([{"id": name, "author_id": author} for name, author in names], schema=POST)
     at = datetime(2026, 3, 1, tzinfo=UTC)
     events = [
         {"kind": "post_deleted", "post_id": "a", "event_at": at},
@@ -306,6 +306,7 @@ def test_tombstones_find_posts_by_id_and_author_in_later_epochs_too(
                 index.apply(index.plan(in_turn, Learnt(epoch, {}, Expiry(0), own), staging), staging)
         gone = find_gone(posts, open_index(root, keeper()).history(), own)
         assert [name for (name, _), is_gone in zip(names, gone.rows, strict=True) if is_gone] == ["a", "b"]
+        assert len(gone.named) == 0
         assert gone.long_ago.tolist() == [later < 1, later < 2, False, False, False, False]
 
 

@@ -107,6 +107,21 @@ def test_a_tombstone_before_its_post_turns_it_away_for_good(output: Output) -> N
     assert [row["text"] for row in output.rows("posts") if row["id"] == "comes-later-14"] == [""]
 
 
+def test_whoever_names_a_forgotten_post_later_does_so_by_another_name(output: Output) -> None:
+    """A reply keeps its thread; a repost brings the text back, so it is turned away."""
+    requests.leave(output.root, Request(ids=("original-0001",)))
+    forget(output.upkeep())
+    reply, repost = post("late-reply-021", 3, 40), post("late-repost-22", WORDS[0] + " Look!", 41)
+    output.epoch([{**reply, "reply_to_id": "original-0001"}, {**repost, "repost_of": "original-0001"}])
+    rows = {row["id"]: row for row in output.rows("posts")}
+    assert (rows["late-repost-22"]["text"], rows["late-repost-22"]["route"]) == ("", "rejected")
+    assert count_open(output.root).count == 2
+    forget(output.upkeep())
+    assert everywhere(output.root, "original-0001") == everywhere(output.root, "late-repost-22") == []
+    rows = {row["id"]: row for row in output.rows("posts")}
+    assert rows["late-reply-021"]["reply_to_id"] == rows["quote-0000006"]["quote_of"]
+
+
 def test_a_forgotten_original_leaves_its_copies(output: Output) -> None:
     """Their words are their own. The index knows the text no more: the next post that has it stands alone."""
     requests.leave(output.root, Request(ids=("original-0001",)))
