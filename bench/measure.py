@@ -119,6 +119,19 @@ def proportional_bytes(pid: int) -> int:
     return sizes[0] * 1024 if sizes else 0
 
 
+def held_and_mapped_bytes(pid: int) -> tuple[int, int]:
+    """Return what a process holds for itself, and the pages of files it looks at, which the kernel drops at need.
+
+    Pages shared with others are counted in shares; 0 and 0 when the process is gone.
+    """
+    try:
+        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0, 0
+    sizes = {words[0]: int(words[1]) * 1024 for words in map(str.split, lines[1:]) if len(words) > 1}
+    return sizes.get("Pss_Anon:", 0) + sizes.get("Pss_Shmem:", 0), sizes.get("Pss_File:", 0)
+
+
 def measure(
     command: Sequence[str],
     log: Path,

@@ -30,7 +30,7 @@ from bench.kafka_broker import Broker
 from bench.prepare import BenchError, say
 from bench.produce import Stretch
 from bench.record import MEBIBYTE, Target
-from bench.stream_process import StreamProcess, Watch
+from bench.stream_process import MAPPED, StreamProcess, Watch
 from pipelines.simulate import Simulation, write
 
 TOPIC = "posts"
@@ -145,7 +145,9 @@ def at_rate(scene: Scene, asked: argparse.Namespace) -> dict[str, Any]:
     within = [(at, end) for at, end in committed if span[0] <= at <= span[1]]
     moments: Times = np.arange(span[0], span[1])
     lags = delays.lag(times, committed, moments)
-    memory = [float(sample.get("stream", 0)) for sample in scene.watch.samples]
+    memory, mapped = (
+        [float(sample.get(name, 0)) for sample in scene.watch.samples] for name in ("stream", f"stream{MAPPED}")
+    )
     return {
         "posts": len(took),
         "epochs": len(within),
@@ -157,6 +159,7 @@ def at_rate(scene: Scene, asked: argparse.Namespace) -> dict[str, Any]:
         },
         "lag_posts_by_minute": by_minute(moments.tolist(), lags.tolist(), span),
         "memory_bytes_by_minute": by_minute(scene.looked_at, memory, span),
+        "mapped_bytes_by_minute": by_minute(scene.looked_at, mapped, span),
         "cpu_seconds": cpu,
         "seconds": span[1] - span[0],
     }
@@ -203,11 +206,11 @@ def show(found: Mapping[str, Any], best: Mapping[str, Any] | None, held: list[Ta
     """Print the figures."""
     console = Console(width=None if Console().is_terminal else 110)
     table = Table(title=f"{found['posts']:,} posts from Kafka, {found['epochs']} epochs")
-    for heading in ("minute", "memory MiB", "lag, posts"):
+    for heading in ("minute", "memory MiB", "mapped MiB", "lag, posts"):
         table.add_column(heading, justify="right")
-    pairs = zip(found["memory_bytes_by_minute"], found["lag_posts_by_minute"], strict=True)
-    for minute, (memory, behind) in enumerate(pairs, 1):
-        table.add_row(str(minute), f"{memory / MEBIBYTE:,.0f}", f"{behind:,.0f}")
+    names = ("memory_bytes_by_minute", "mapped_bytes_by_minute", "lag_posts_by_minute")
+    for minute, (memory, mapped, behind) in enumerate(zip(*(found[name] for name in names), strict=True), 1):
+        table.add_row(str(minute), f"{memory / MEBIBYTE:,.0f}", f"{mapped / MEBIBYTE:,.0f}", f"{behind:,.0f}")
     console.print(table)
     console.print(f"posts a second: {_count(found['posts_per_second'])}")
     console.print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["delay_seconds"].items()))

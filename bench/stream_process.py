@@ -23,6 +23,7 @@ HEALTH_SECONDS = 2.0
 STOP_SECONDS = 120.0
 LEAVE_SECONDS = 30.0  # for what a driver leaves behind to end
 LOG_LINES = 20
+MAPPED = ", mapped"  # what is put behind a name in a sample: pages of files that its processes look at
 DOWN = "down"  # what stands for a phase while nothing answers
 
 
@@ -168,12 +169,14 @@ class Watch:
         self._ticks: dict[str, dict[tuple[int, int], int]] = {}
 
     def look(self, roots: Mapping[str, int]) -> dict[str, int]:
-        """Take a sample of the trees below some processes; return the bytes of each, as `proportional_bytes`."""
+        """Take a sample of the trees below some processes; return the bytes each holds, and maps (see MAPPED)."""
         table = measure.process_table()
         sample = {}
         for name, root in roots.items():
             own = measure.tree(root, table)
-            sample[name] = sum(measure.proportional_bytes(one.pid) for one in own)
+            sizes = [measure.held_and_mapped_bytes(one.pid) for one in own]
+            sample[name] = sum(held for held, _ in sizes)
+            sample[f"{name}{MAPPED}"] = sum(mapped for _, mapped in sizes)
             self._ticks.setdefault(name, {}).update({(one.pid, one.started): one.ticks for one in own})
         self.samples.append(sample)
         return sample
