@@ -31,6 +31,7 @@ QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules an
 JAVA_OPTIONS = (  # and need not verify, class by class, the jars it came with
     f"{QUICK_START} -XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
+RETAINED = "20"
 JAVA_HINT = "install a JDK 17 or newer (Debian: apt-get install openjdk-17-jdk-headless) or set JAVA_HOME"
 
 
@@ -159,6 +160,10 @@ def _own(config: SparkConfig) -> dict[str, str]:
         "spark.master": config.master,
         "spark.driver.memory": config.driver_memory,
         "spark.ui.enabled": "false",
+        "spark.ui.retainedJobs": RETAINED,  # what nobody looks at, a stream would hold a thousand of
+        "spark.ui.retainedStages": RETAINED,
+        "spark.ui.retainedTasks": RETAINED,
+        "spark.sql.ui.retainedExecutions": RETAINED,
         "spark.ui.showConsoleProgress": "false",
         "spark.jars": ",".join(config.jars),
         "spark.jars.packages": ",".join(config.packages),

@@ -7,6 +7,7 @@ executors read the splits that the entries name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,12 @@ class JournalFeed:
 
     def figures(self, progress: Mapping[str, Any] | None) -> SourceFigures:
         """Say how the finder is and how much of the journal waits."""
-        waiting = list(self._journal.entries(self._end))
-        spooled = sum(Path(name).stat().st_size for entry in waiting for name in entry.owned)
-        records = sum(entry.records for entry in waiting)
+        records = spooled = 0
+        for number in range(self._end, self._journal.end):
+            with suppress(FileNotFoundError):  # an epoch has released it in the meantime
+                entry = self._journal.entry(number)
+                records += entry.records
+                spooled += sum(Path(name).stat().st_size for name in entry.owned)
         return replace(self._finder.figures, lag_records=records, spool_bytes=spooled)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pipelines.telemetry.logs import Entry, Event
 from schemas.errors import SwarmfeedError
 
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 2.0  # at the source
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
 MOST_TRIES = 5  # of one micro-batch that fails, before the stream gives up
 
@@ -59,10 +61,13 @@ class Supervisor:
 
     def _watch(self, query: StreamingQuery) -> None:
         """Wait for the end of a query; raise what it failed of, or what its feed did."""
+        look_at = 0.0  # by the monotonic clock
         while not self._epochs.stopping.is_set():
             if query.awaitTermination(POLL_SECONDS):
                 return
-            self._telemetry.state.source(self._feed.figures(query.lastProgress))
+            if time.monotonic() >= look_at:
+                self._telemetry.state.source(self._feed.figures(query.lastProgress))
+                look_at = time.monotonic() + LOOK_SECONDS
             if self._feed.failure is not None:
                 self._epochs.stopping.set()
                 raise self._feed.failure
