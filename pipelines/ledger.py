@@ -25,6 +25,7 @@ from pipelines.tables import EPOCHS, Commit, DataFile, commit_files
 from schemas.errors import ConfigError
 
 STAGING = "staging"
+UPKEEP_STAGING = "upkeep"  # where what is rewritten beside the epochs waits
 REDO = "redo.json"
 RESERVE = "reserve"
 REPORT_BYTES = 1 << 20  # room for the table logs' own frames and the report
@@ -83,6 +84,7 @@ def claim(root: Path, schemas: Mapping[str, pa.Schema], index: Index | None = No
         except OSError:
             raise ConfigError(f"--out {root}: another run is writing there; wait for it or choose another") from None
         recover(root, schemas, index)
+        shutil.rmtree(state / UPKEEP_STAGING, ignore_errors=True)
         staging = empty(state / STAGING)
         try:
             yield staging

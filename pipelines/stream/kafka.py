@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import TaskContext
@@ -61,8 +62,14 @@ class KafkaFeed:
             raise ConfigError(f"{self.address}: no topic '{self.topic}' there; create it first")
 
     def frame(self, spark: SparkSession) -> DataFrame:
-        """Return the messages, epoch by epoch, in as many tasks as there are cores at least."""
-        return spark.readStream.format("kafka").options(**self._options()).load().select("value", "partition", "offset")
+        """Return the messages, epoch by epoch: a task for each core, more where an epoch is large.
+
+        A topic of a hundred partitions would otherwise leave as many small files in every table, epoch after epoch.
+        """
+        cores = spark.sparkContext.defaultParallelism
+        tasks = max(cores, -(-self.config.stream.max_posts_per_epoch // self.config.input.split_rows))
+        messages = spark.readStream.format("kafka").options(**self._options(), minPartitions=str(cores)).load()
+        return messages.select("value", "partition", "offset").coalesce(tasks)
 
     def intake(self, batch: DataFrame) -> Intake:
         """Return the messages of a micro-batch, a part for each Spark partition."""
@@ -180,9 +187,12 @@ def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: 
     if format == "auto":
         format = _guess([value for value in values if value is not None], where)
     for batch in chain([first], rest):
-        partition = batch.column("partition")[0].as_py() if batch.num_rows else 0
-        values = batch.column("value").to_pylist()
-        yield parse_values(values, format, f"{where}/{partition}", batch.column("offset").to_pylist())
+        partitions = np.asarray(batch.column("partition"))
+        edges = np.flatnonzero(np.diff(partitions)) + 1
+        for start, end in pairwise([0, *edges.tolist(), len(partitions)]):
+            some = batch.slice(start, end - start)
+            offsets = some.column("offset").to_pylist()
+            yield parse_values(some.column("value").to_pylist(), format, f"{where}/{partitions[start]}", offsets)
 
 
 def _guess(values: list[bytes], where: str) -> str:

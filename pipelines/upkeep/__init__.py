@@ -21,12 +21,10 @@ from deltalake import DeltaTable
 
 from pipelines.exchange import Run
 from pipelines.index import STATE, Index
-from pipelines.ledger import Change, empty, publish, recover, unfinished
+from pipelines.ledger import UPKEEP_STAGING, Change, empty, publish, recover, unfinished
 from pipelines.tables import UPKEEP, open_table
 from schemas.config import Config
 from schemas.errors import RunError
-
-STAGING = "upkeep"  # folder beside that of the epochs
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Upkeep:
     @property
     def staging(self) -> Path:
         """Return the folder whose content a change moves into place; it mirrors the output folder."""
-        return self.root / STATE / STAGING
+        return self.root / STATE / UPKEEP_STAGING
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -68,13 +66,13 @@ class Upkeep:
             tables = [table for name in self.schemas if (table := open_table(self.root, name)) is not None]
             number = 1 + max((_last(table) for table in tables), default=-1)
             at = datetime.now(UTC)
-            change = Change({UPKEEP: number}, at, staging=STAGING, **{"metadata": {}, **parts})
+            change = Change({UPKEEP: number}, at, staging=UPKEEP_STAGING, **{"metadata": {}, **parts})
             publish(self.root, change, self.schemas, self.index)
 
     def finish(self) -> None:
         """Finish what the last pass left half published; raise RunError while an epoch has to be finished."""
         change = unfinished(self.root)
-        if change is not None and change.staging != STAGING:
+        if change is not None and change.staging != UPKEEP_STAGING:
             raise RunError(f"{self.root}: an epoch failed while it was published; it has to be finished first")
         recover(self.root, self.schemas, self.index)
 
