@@ -188,8 +188,8 @@ def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: 
         format = _guess([value for value in values if value is not None], where)
     for batch in chain([first], rest):
         partitions = np.asarray(batch.column("partition"))
-        edges = np.flatnonzero(np.diff(partitions)) + 1
-        for start, end in pairwise([0, *edges.tolist(), len(partitions)]):
+        changes = np.flatnonzero(np.diff(partitions, prepend=-1))  # none where the batch is empty
+        for start, end in pairwise([*changes.tolist(), len(partitions)]):
             some = batch.slice(start, end - start)
             offsets = some.column("offset").to_pylist()
             yield parse_values(some.column("value").to_pylist(), format, f"{where}/{partitions[start]}", offsets)
