@@ -8,6 +8,7 @@ its answer names is ever read.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import pickle
 import uuid
@@ -48,6 +49,7 @@ def on_executors(spark: SparkSession) -> Run:
                 for task in batch.column(0).to_pylist():
                     yield answer(task, work(task))
             settle()
+            give_back()
 
         slices = min(count, cores) if even else count
         return collect(spark.range(0, count, 1, slices).mapInArrow(answers, ANSWER)) if count else []
@@ -58,6 +60,24 @@ def on_executors(spark: SparkSession) -> Run:
 def in_this_process(count: int, work: Callable[[int], T], even: bool = False) -> list[T]:
     """Do the tasks here, one after the other: what a test or a small machine needs no Spark for."""
     return [work(task) for task in range(count)]
+
+
+def give_back() -> None:
+    """Return to the system what allocators keep of a task's memory.
+
+    A worker of a stream lives for months: it would come to hold what the largest of its tasks took, for each allocator.
+    """
+    pa.default_memory_pool().release_unused()
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    """Return what makes the C library's allocator give back free pages; None where it has no such call."""
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
 
 
 @cache

@@ -29,7 +29,7 @@ from pipelines.deletions import learn_events
 from pipelines.duplicates import Expiry, Findings, Search, addresses_for, find_duplicates
 from pipelines.duplicates.history import NoHistory, RunFile
 from pipelines.duplicates.records import Numbering, StagedRecords
-from pipelines.exchange import ANSWER, Run, answer, collect, in_this_process, on_executors, read_box
+from pipelines.exchange import ANSWER, Run, answer, collect, give_back, in_this_process, on_executors, read_box
 from pipelines.index import STAGED, Index, Learnt
 from pipelines.sources import Records
 from pipelines.staging import StagedPart, Workplan, stage_part
@@ -173,6 +173,7 @@ def stage_posts(intake: Intake, shop: Workshop, epoch: int) -> list[StagedPart]:
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, origin, records in parts(batches):
             yield answer(number, stage_part(number, origin, records, plan))
+        give_back()
 
     return collect(intake.frame.mapInArrow(work, ANSWER))
 
