@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
 
+import pipelines
 from pipelines.intake import read_splits
 from pipelines.journal import Entry, Journal
 from pipelines.sources import Split
@@ -38,7 +40,7 @@ class JournalFeed:
 
     def open(self, spark: SparkSession, once: bool) -> None:
         """Begin to find input; with `once`, find what is there and no more."""
-        spark.dataSource.register(JournalSource)
+        register(spark)
         if once:
             self._finder.find_all()
         else:
@@ -84,6 +86,18 @@ class JournalFeed:
     def close(self) -> None:
         """Stop finding input."""
         self._finder.stop()
+
+
+def register(spark: SparkSession) -> None:
+    """Make the journal known to Spark as a source, its code included.
+
+    The process in which Spark plans a source is not given the files of --py-files, so it cannot import ours.
+    """
+    cloudpickle.register_pickle_by_value(pipelines)
+    try:
+        spark.dataSource.register(JournalSource)
+    finally:
+        cloudpickle.unregister_pickle_by_value(pipelines)
 
 
 def share_out(entries: Sequence[Entry], parts: int, most: int) -> list[list[Split]]:

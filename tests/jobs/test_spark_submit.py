@@ -183,6 +183,21 @@ def test_local_cluster(shipment: Shipment, raw: Path, local: dict[str, Any], tmp
     check(shipment, "local-cluster[2,1,2048]", raw, local, tmp_path / "out")
 
 
+def test_a_stream_on_a_local_cluster(shipment: Shipment, raw: Path, local: dict[str, Any], tmp_path: Path) -> None:
+    job = shipment.job.with_name("curate_stream.py")
+    job.write_bytes((ROOT / "jobs" / "curate_stream.py").read_bytes())
+    out = os.path.relpath(tmp_path / "out", shipment.empty)
+    words = (f"files://{raw.parent}", "--out", out, "--once", "--max-posts-per-epoch", LINES // 3, "--json")
+    done = shipment.submit("local-cluster[2,1,2048]", job, *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    found = json.loads(done.stdout)
+    assert found["epochs"] == 3
+    assert found["posts"]["read"] == local["posts"]["read"]
+    assert found["posts"]["quarantined"] == local["posts"]["quarantined"]
+    assert list(shipment.empty.iterdir()) == []
+
+
 def test_a_failure_is_one_line_and_its_status(shipment: Shipment, tmp_path: Path) -> None:
     done = shipment.submit("local[1]", shipment.job, tmp_path / "gone.jsonl", "--out", tmp_path / "out")
     assert done.returncode == 2
