@@ -11,7 +11,7 @@ next pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,8 +123,8 @@ def _prepare(upkeep: Upkeep) -> Work | None:
     """Write anew whatever says a name that must go; None when no tombstone is open."""
     if not open_files(upkeep.root):
         return None
-    with upkeep.exclusive:  # an epoch takes files of the index away
-        doomed = read_open(upkeep)
+    with upkeep.exclusive:  # an epoch takes files of the index away, and adds tombstones that are not read here
+        doomed, tombstones = read_open(upkeep), data_files(upkeep.root, "tombstones")
     find_posts(upkeep, doomed)
     hasher = open_key(upkeep.root)
     pseudonyms = {name: hasher.pseudonym(name) for name in doomed.posts}
@@ -139,7 +139,7 @@ def _prepare(upkeep: Upkeep) -> Work | None:
         demotion=demotion,
         verdict=verdict_of(upkeep),
     )
-    excised = _excise(upkeep, order, doomed)
+    excised = _excise(upkeep, order, doomed, tombstones)
     ids = new_file(upkeep.staging, "ids")
     write_rows(ids, pa.table({"id": pa.array([*doomed.posts, *doomed.blanked], pa.string())}))
     stale = [post for one in excised for post in one.stale]
@@ -151,10 +151,13 @@ def _prepare(upkeep: Upkeep) -> Work | None:
     return Work(doomed, excised, tokens.drafts, taken, reports, order, ids, hasher)
 
 
-def _excise(upkeep: Upkeep, order: Excision, doomed: Doomed) -> list[Excised]:
-    """Look at every file of every table, all in one round, and return those that were written anew."""
-    only = set(upkeep.schemas) if doomed or doomed.blanked or doomed.edited else {"tombstones"}
-    files = [file for table in sorted(only) for file in data_files(upkeep.root, table)]
+def _excise(upkeep: Upkeep, order: Excision, doomed: Doomed, tombstones: Sequence[DataFile]) -> list[Excised]:
+    """Look at every file of every table, all in one round, and return those that were written anew.
+
+    Of the tombstones only those files that were read: what came since is still to be done.
+    """
+    others = upkeep.schemas.keys() - {"tombstones"} if doomed or doomed.blanked or doomed.edited else ()
+    files = [*tombstones, *(file for table in sorted(others) for file in data_files(upkeep.root, table))]
     files.sort(key=lambda file: -file.bytes)  # the longest tasks first
     schemas = dict(upkeep.schemas)
     done = upkeep.run(len(files), lambda task: excise(files[task], schemas[files[task].table], order))

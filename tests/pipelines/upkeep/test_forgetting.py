@@ -20,7 +20,7 @@ from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
 from pipelines.tables import open_table, table_files
 from pipelines.tokens import sets
-from pipelines.upkeep import receipts, requests
+from pipelines.upkeep import Upkeep, forgetting, receipts, requests
 from pipelines.upkeep.doomed import count_open
 from pipelines.upkeep.forgetting import forget
 from pipelines.upkeep.requests import Request
@@ -88,6 +88,28 @@ def test_events_of_the_stream_are_worked_off_and_a_restored_post_stays(output: O
     assert all(row["done_at"] and row["post_id"] is row["author_id"] is None for row in output.rows("tombstones"))
     assert all(row["name"] is not None for row in output.rows("tombstones"))
     assert forget(output.upkeep()).receipt is None
+
+
+def test_what_is_asked_for_while_a_pass_works_is_done_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = Output(tmp_path / "out")
+    output.epoch([post("p-first", 0), post("p-second", 1), post("p-third", 2)])
+    requests.leave(output.root, Request(ids=("p-first",)))
+    real = forgetting.find_posts
+
+    def meanwhile(upkeep: Upkeep, doomed: Any) -> None:
+        real(upkeep, doomed)
+        forgetting.ask(upkeep, {"later": Request(ids=("p-second",))})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "find_posts", meanwhile)
+        forget(output.upkeep())
+    assert {row["id"] for row in output.rows("posts")} == {"p-second", "p-third"}
+    assert count_open(output.root).count == 1
+    forget(output.upkeep())
+    assert {row["id"] for row in output.rows("posts")} == {"p-third"}
+    assert count_open(output.root).count == 0
 
 
 def test_a_tombstone_before_its_post_turns_it_away_for_good(output: Output) -> None:
