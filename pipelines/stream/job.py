@@ -21,9 +21,9 @@ from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
 from pipelines.step import Workshop, warm_up
 from pipelines.stream import identity
+from pipelines.stream.address import Address, open_feed
 from pipelines.stream.caretaking import Housekeeping
 from pipelines.stream.epochs import Epochs
-from pipelines.stream.feed import Address, open_feed
 from pipelines.stream.supervisor import Supervisor
 from pipelines.summary import model_hashes
 from pipelines.telemetry import Telemetry, open_telemetry
