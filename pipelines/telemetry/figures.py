@@ -68,10 +68,10 @@ class SourceFigures:
     status: SourceStatus
     received: int = 0
     reconnects: int = 0
-    gap_seconds: float = 0.0  # stretches of time that nobody listened to, and the source does not send again
     lag_seconds: float | None = None  # behind the platform
     lag_records: int | None = None  # found and not yet taken by an epoch
     spool_bytes: int | None = None  # received and kept on disk until an epoch has them
+    gap_seconds: float = 0.0  # stretches of time that nobody listened to, and the source does not send again
 
 
 @dataclass(frozen=True)

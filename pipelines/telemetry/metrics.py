@@ -134,7 +134,7 @@ MEASURES = (
     Measure(
         "swarmfeed_source_gap_seconds_total",
         "counter",
-        "Stretches of time that nobody listened to, which the source does not send again",
+        "Stretches of time that nobody listened to, which the source does not send again.",
         _of_source("gap_seconds"),
         ("source",),
     ),
