@@ -120,14 +120,11 @@ def _documents(upkeep: Upkeep, lost: Sequence[Version]) -> list[Place]:
     """Return a document for each row that was kept, the oldest with its text."""
     files = sorted(file_spans(upkeep.root, "documents"), key=_age)
     paths = [f"documents/{span.file.path}" for span in files]
-    places = _places(upkeep, paths, {one.id for one in lost}, text=True)
-    found = []
-    for one in lost:
-        place = next((place for place in places if (place.id, place.text) == (one.id, one.redacted)), None)
-        if place is not None:
-            places.remove(place)
-            found.append(place)
-    return found
+    waiting: dict[tuple[str, str | None], list[Place]] = defaultdict(list)
+    for place in reversed(_places(upkeep, paths, {one.id for one in lost}, text=True)):
+        waiting[place.id, place.text].append(place)
+    same = (waiting[one.id, one.redacted] for one in lost)
+    return [places.pop() for places in same if places]
 
 
 def _tokens(upkeep: Upkeep, lost: Sequence[Version], kept: Mapping[str, Sequence[Version]]) -> list[Place]:
@@ -135,7 +132,7 @@ def _tokens(upkeep: Upkeep, lost: Sequence[Version], kept: Mapping[str, Sequence
 
     Of a post of which it holds another number, all but the newest go.
     """
-    found = []
+    found, going = [], set(lost)
     for member in sets.members(upkeep.root):
         shards = [
             f"{sets.folder_name(manifest)}/{shard.file}"
@@ -147,7 +144,7 @@ def _tokens(upkeep: Upkeep, lost: Sequence[Version], kept: Mapping[str, Sequence
             by_id[place.id].append(place)
         for name, places in by_id.items():
             if len(places) == len(kept[name]):
-                found += [place for place, one in zip(places, kept[name], strict=True) if one in lost]
+                found += [place for place, one in zip(places, kept[name], strict=True) if one in going]
             else:
                 found += places[:-1]
     return [place._replace(file=str(upkeep.root / place.file)) for place in found]

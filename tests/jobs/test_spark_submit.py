@@ -183,6 +183,7 @@ def test_local_cluster(shipment: Shipment, raw: Path, local: dict[str, Any], tmp
     check(shipment, "local-cluster[2,1,2048]", raw, local, tmp_path / "out")
 
 
+@pytest.mark.timeout(600)
 def test_a_stream_on_a_local_cluster(shipment: Shipment, raw: Path, local: dict[str, Any], tmp_path: Path) -> None:
     job = shipment.job.with_name("curate_stream.py")
     job.write_bytes((ROOT / "jobs" / "curate_stream.py").read_bytes())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from bench.stream_process import StreamProcess
 from pipelines.simulate import Simulation, write
@@ -33,6 +34,7 @@ def ids(out: Path) -> list[str]:
     return [name for file in table_files(out, "posts") for name in pq.read_table(file).column("id").to_pylist()]
 
 
+@pytest.mark.timeout(600)
 def test_a_stream_runs_is_watched_forgets_and_stops_behind_its_epoch(tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()

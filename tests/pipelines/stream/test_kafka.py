@@ -27,6 +27,7 @@ from pipelines.tables import table_files
 from pipelines.upkeep.requests import Request
 from schemas.errors import ConfigError
 
+pytestmark = pytest.mark.timeout(600)  # each starts a stream of its own, some a broker
 SWARMFEED = str(Path(sys.executable).with_name("swarmfeed"))
 PATIENCE_SECONDS = 120.0
 
