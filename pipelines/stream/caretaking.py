@@ -14,6 +14,7 @@ from pipelines.telemetry import Telemetry
 from pipelines.telemetry.figures import DeletionFigures
 from pipelines.telemetry.logs import Entry, Event
 from pipelines.upkeep import Upkeep, requests
+from pipelines.upkeep.compaction import compact
 from pipelines.upkeep.doomed import OpenTombstones, count_open
 from pipelines.upkeep.forgetting import forget
 from pipelines.upkeep.schedule import COMPACT, FORGET, Caretaker, Job, Schedule
@@ -70,6 +71,7 @@ class Housekeeping:
     def _forget(self, halt: Callable[[], bool]) -> None:
         began = time.monotonic()
         self._spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
+        compact(self._upkeep)  # a pass looks into every file, and a stream leaves thousands
         done = forget(self._upkeep)
         self._done += done.tombstones
         counts = {name: count for name, count in asdict(done).items() if isinstance(count, int)}

@@ -1,6 +1,5 @@
 """Take what must go out of an output folder: of every table, token set, report, of the index and off the disk.
 
-    compacted  what is small comes together first: a pass looks into every file, and a stream leaves thousands
     asked      requests become tombstones like any other, so that what arrives from now on is turned away
     doomed     the open tombstones that still hold, and the posts they speak of
     excised    every file that says one of their names is written anew, beside the epochs
@@ -28,7 +27,6 @@ from pipelines.tables import LOG, DataFile, DataFileWriter, data_files, open_fil
 from pipelines.tokens import sets
 from pipelines.tokens.rewriting import Draft, complete
 from pipelines.upkeep import Upkeep, requests
-from pipelines.upkeep.compaction import compact
 from pipelines.upkeep.demoting import find_demoted, verdict_of
 from pipelines.upkeep.doomed import Doomed, find_posts, read_open
 from pipelines.upkeep.excising import Excised, Excision, Taken, excise
@@ -66,7 +64,6 @@ def forget(upkeep: Upkeep) -> Forgotten:
     """
     if upkeep.index.epoch is None:
         raise ConfigError(f"{upkeep.root}: no epoch there; expected a folder that `swarmfeed run --out` wrote")
-    compact(upkeep)
     with upkeep.workspace():
         asked = requests.waiting(upkeep.root)
         if asked:

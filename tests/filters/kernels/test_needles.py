@@ -48,7 +48,7 @@ def test_it_finds_what_plain_python_finds(texts: list[str], names: list[str], da
                 covered[at : at + len(name)] = True
         assert all(one == other for one, other, hidden in zip(before, after, covered, strict=True) if not hidden)
         for name, places in found:  # every occurrence has lost at least a byte
-            assert all(after[at : at + len(name)] != name or b"gone:"[: len(name)] == name for at in places)
+            assert all(after[at : at + len(name)] != name or name in b"gone:" for at in places)  # a mask may say it
 
 
 def test_thousands_of_ids_with_one_beginning() -> None:
