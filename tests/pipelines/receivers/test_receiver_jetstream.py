@@ -194,6 +194,7 @@ def test_a_silent_connection_is_a_dead_one(receive: Open) -> None:
         wait_for(lambda: receiver.state.reconnects >= 1)
         server.publish(post(0))
         wait_for(lambda: receiver.state.received >= 1)
+        assert receiver.failure is None
 
 
 def test_receiving_until_now_ends(journal: Journal) -> None:
