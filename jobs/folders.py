@@ -95,7 +95,7 @@ def compact(
     from pipelines.upkeep.tidying import tidy_folder
 
     words = [*settings, f"spark.master={master}"] if master else list(settings)
-    done = tidy_folder(out, read_config(config, words, []))
+    done = tidy_folder(out, read_config(config, words, out=out))
     if as_json:
         print_json(done)
     else:
@@ -121,7 +121,7 @@ def forget(
     from pipelines.upkeep.requests import Request
 
     words = [*settings, f"spark.master={master}"] if master else list(settings)
-    chosen = read_config(config, words, []) if config or words else None
+    chosen = read_config(config, words, out=out)
     done = forgetting.run(forgetting.ForgetOrder(out, Request.from_files(ids, authors), chosen, wait))
     if as_json:
         print_json(done)

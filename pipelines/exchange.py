@@ -12,7 +12,7 @@ import ctypes
 import gc
 import pickle
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -60,6 +60,23 @@ def on_executors(spark: SparkSession) -> Run:
 def in_this_process(count: int, work: Callable[[int], T], even: bool = False) -> list[T]:
     """Do the tasks here, one after the other: what a test or a small machine needs no Spark for."""
     return [work(task) for task in range(count)]
+
+
+def in_groups(run: Run, sizes: Sequence[int], full: int, work: Callable[[int], T]) -> list[T]:
+    """Do the task of each size, several small ones together in one of `run`'s; `full` is the size that stands alone.
+
+    What there is to do is seldom even: thousands of small files would cost more to hand out than to read.
+    """
+    groups: list[list[int]] = []
+    room = 0
+    for task, size in enumerate(sizes):
+        if size > room:
+            groups.append([])
+            room = full
+        groups[-1].append(task)
+        room -= size
+    done = run(len(groups), lambda number: [work(task) for task in groups[number]])
+    return [one for some in done for one in some]
 
 
 def give_back() -> None:

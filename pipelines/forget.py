@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,11 @@ from pipelines.exchange import on_executors
 from pipelines.index import open_index
 from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim, is_held
-from pipelines.report import DATA_FILE
 from pipelines.tables import newest_epoch
 from pipelines.upkeep import Upkeep, requests
 from pipelines.upkeep.forgetting import Forgotten, forget
 from pipelines.upkeep.requests import Request
-from schemas.config import Config, SparkConfig
+from schemas.config import Config
 from schemas.errors import ConfigError
 
 LOOK_SECONDS = 0.5  # for the answer of whoever holds the folder
@@ -32,7 +30,7 @@ class ForgetOrder:
 
     out: Path
     request: Request = field(default_factory=Request)
-    config: Config | None = None  # that of the newest report when left out
+    config: Config = field(default_factory=Config)
     wait: bool = True
 
 
@@ -52,7 +50,7 @@ def run(order: ForgetOrder) -> dict[str, Any]:
         if answer is not None:
             return {**answer, "waiting": False}
         if not is_held(out):
-            done = _forget(out, order.config or last_config(out)).to_dict()
+            done = _forget(out, order.config).to_dict()
             return {**done, **(requests.take_answer(out, name) or {} if name else {}), "waiting": False}
         if not order.wait or name is None:
             return {**Forgotten().to_dict(), "waiting": True}
@@ -68,12 +66,3 @@ def _forget(out: Path, config: Config) -> Forgotten:
         upkeep = Upkeep(out, schemas, config, index, on_executors(session.start(config.spark)))
         catch_up(upkeep.run, index, out, config.duplicates)
         return forget(upkeep)
-
-
-def last_config(out: Path) -> Config:
-    """Return the configuration of the newest report of a folder, started on this machine; the defaults without one."""
-    for path in sorted(out.glob(f"reports/*/{DATA_FILE}"), reverse=True):
-        told = json.loads(path.read_text(encoding="utf-8")).get("config")
-        if told:
-            return Config.parse(told, str(path)).model_copy(update={"spark": SparkConfig()})
-    return Config()

@@ -18,6 +18,7 @@ from pipelines.index.rebuild import catch_up
 from pipelines.intake import read_splits
 from pipelines.ledger import Change, claim, publish
 from pipelines.progress import Watch
+from pipelines.settings import remember
 from pipelines.sources import Split, plan_splits
 from pipelines.step import StepResult, Workshop, step, warm_up
 from pipelines.tokens import sets
@@ -55,6 +56,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     schemas = tables.table_schemas(stages)
     with failures.explained(), claim(out, schemas, index := open_index(out, config.duplicates)) as staging:
         tables.check_tables(out, schemas)
+        remember(out, config)
         identity = input_identity(splits)
         epoch = next_epoch(out, identity)
         spark = session.start(config.spark)

@@ -30,14 +30,20 @@ READERS: dict[str, Reader] = {
 MAX_DEPTH = 200  # the deepest real record, a Reddit thread with all its replies, stays below
 BATCH_BYTES = 64 << 20  # raw bytes after which a batch is handed on even when it has few rows
 BOM = b"\xef\xbb\xbf"
+RECORD_BYTES: int = InputConfig.model_fields["max_record_bytes"].default
 
 
 def parse_values(
-    values: Iterable[bytes | None], format: str, where: str | None = None, numbers: Iterable[int] | None = None
+    values: Iterable[bytes | None],
+    format: str,
+    where: str | None = None,
+    numbers: Iterable[int] | None = None,
+    limit: int = RECORD_BYTES,
 ) -> Records:
     """Read messages of a platform as they come from a stream; a message of nothing (None) is a notice.
 
-    `where` and `numbers` say in quarantine which messages they were, as file and line do for files.
+    One of more than `limit` bytes goes to quarantine. `where` and `numbers` say there which messages they were, as file
+    and line do for files.
     """
     rows = Rows(where)
     reader = READERS[format]
@@ -45,7 +51,7 @@ def parse_values(
         if raw is None:
             rows.notices += 1
         else:
-            read_record(raw, reader, rows, InputConfig.model_fields["max_record_bytes"].default)
+            read_record(raw, reader, rows, limit)
     return rows.pour()
 
 

@@ -19,6 +19,7 @@ from pipelines import failures, report, session, tables
 from pipelines.index import STATE, open_index
 from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
+from pipelines.settings import remember
 from pipelines.step import Workshop, warm_up
 from pipelines.stream import identity
 from pipelines.stream.address import Address, open_feed
@@ -63,6 +64,7 @@ def stream(order: StreamOrder) -> dict[str, Any]:
         feed = open_feed(address, config, out, lambda _: telemetry.state.failure("input_refused"))
         asked = identity.new(str(address), config.deciding(), model_hashes(stages))
         who = identity.settle(out / STATE, asked, order.accept_config)
+        remember(out, config)
         spark = session.start(config.spark)
         feed.open(spark, order.once)
         held.callback(feed.close)

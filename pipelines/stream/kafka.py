@@ -24,7 +24,7 @@ from pipelines.sources import Records, parse_values
 from pipelines.sources.guess import guess_format
 from pipelines.step import Intake, Part
 from pipelines.telemetry.figures import SourceFigures, SourceStatus
-from schemas.config import Config
+from schemas.config import Config, InputConfig
 from schemas.errors import ConfigError, RunError, SetupError
 
 CONNECTOR = "org.apache.spark:spark-sql-kafka-0-10_2.13"
@@ -73,14 +73,14 @@ class KafkaFeed:
 
     def intake(self, batch: DataFrame) -> Intake:
         """Return the messages of a micro-batch, a part for each Spark partition."""
-        where, format = self.address, self.config.input.format
+        where, config = self.address, self.config.input
 
         def parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Part]:
             first = next(batches, None)
             if first is not None:
                 context = TaskContext.get()
                 number = context.partitionId() if context else 0
-                yield number, where, read_messages(first, batches, where, format)
+                yield number, where, read_messages(first, batches, where, config)
 
         return Intake(batch, parts)
 
@@ -178,12 +178,14 @@ def _offsets(said: Any) -> Mapping[str, Mapping[str, int]]:
     return (json.loads(said) if isinstance(said, str) else said) or {}  # the JSON of none, before the first epoch
 
 
-def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: str, format: str) -> Iterator[Records]:
+def read_messages(
+    first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: str, config: InputConfig
+) -> Iterator[Records]:
     """Yield what messages hold, a batch at a time; columns are value, partition and offset.
 
     A format that nobody named is told from the first messages; where none fits, all are quarantined as canonical ones.
     """
-    values = first.column("value").to_pylist()
+    values, format = first.column("value").to_pylist(), str(config.format)
     if format == "auto":
         format = _guess([value for value in values if value is not None], where)
     for batch in chain([first], rest):
@@ -191,8 +193,8 @@ def read_messages(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], where: 
         changes = np.flatnonzero(np.diff(partitions, prepend=-1))  # none where the batch is empty
         for start, end in pairwise([*changes.tolist(), len(partitions)]):
             some = batch.slice(start, end - start)
-            offsets = some.column("offset").to_pylist()
-            yield parse_values(some.column("value").to_pylist(), format, f"{where}/{partitions[start]}", offsets)
+            messages, offsets = some.column("value").to_pylist(), some.column("offset").to_pylist()
+            yield parse_values(messages, format, f"{where}/{partitions[start]}", offsets, config.max_record_bytes)
 
 
 def _guess(values: list[bytes], where: str) -> str:

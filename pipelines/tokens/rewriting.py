@@ -22,12 +22,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.exchange import Run, map_rows
+from pipelines.exchange import Run, in_groups, map_rows
 from pipelines.tokens import sets
 from pipelines.tokens.shards import Lengths, time_range, tokens_by_language, write_pieces
 from schemas.errors import RunError
 from schemas.tokens import TOKEN_SHARD, Manifest, Shard
 from schemas.version import VERSION
+
+TASK_BYTES = 16 << 20  # of shards that a task reads; larger ones have a task to themselves
 
 Mask = npt.NDArray[np.bool_]
 
@@ -82,17 +84,43 @@ class Piece:
     times: list[datetime] = field(default_factory=list)  # first and last of what stays, where something may go
 
 
+Groups = list[tuple[str, list[Source]]]  # of shards that become one, each with the prefix of its name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a version is made: where its shards go, of which versions, and what each task does."""
+
+    order: Rewrite
+    folder: Path
+    sources: tuple[Manifest, ...]
+    tasks: list[Groups]
+
+
 def origin(manifest: Manifest) -> tuple[object, ...]:
     """Return what a manifest says of how its documents were made: only versions that agree can become one."""
     return manifest.tokenizer, manifest.config_hash, tuple(sorted(manifest.models.items()))
 
 
 def rewrite(run: Run, order: Rewrite) -> Draft:
-    """Write the shards of a version that stands for others and return it as a draft.
+    """Write the shards of a version that stands for others and return it as a draft; see `rewrite_all`."""
+    return rewrite_all(run, [order])[0]
+
+
+def rewrite_all(run: Run, orders: Sequence[Rewrite]) -> list[Draft]:
+    """Write the shards of several versions in one round, and return each as a draft.
 
     A task holds one row group of tokens and the ids of the posts in `shard_tokens` tokens, besides the ids to drop.
-    Raises RunError when the versions were made in different ways.
+    Raises RunError when versions that are to become one were made in different ways.
     """
+    plans = [_plan(order) for order in orders]
+    tasks = [(plan, task) for plan in plans for task in plan.tasks]
+    sizes = [sum(source.shard.bytes for _, group in task for source in group) for _, task in tasks]
+    pieces = iter(in_groups(run, sizes, TASK_BYTES, lambda number: rewrite_groups(*tasks[number])))
+    return [_draft(plan, [next(pieces) for _ in plan.tasks]) for plan in plans]
+
+
+def _plan(order: Rewrite) -> Plan:
     folder = order.root / sets.SETS / order.member
     sources = tuple(sets.read_manifest(folder / version) for version in order.versions)
     if len({origin(source) for source in sources}) != 1:
@@ -103,21 +131,23 @@ def rewrite(run: Run, order: Rewrite) -> Draft:
     shards = [Source(str(folder / source.version / shard.file), shard) for source in sources for shard in source.shards]
     draft = order.staging / sets.SETS / order.member / f"draft-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
-    tasks, sha256 = _share_out(shards, order), sources[0].tokenizer.sha256
-    pieces = run(len(tasks), lambda task: rewrite_groups(tasks[task], draft, order, sha256)) if tasks else []
+    return Plan(order, draft, sources, _share_out(shards, order))
+
+
+def _draft(plan: Plan, pieces: Sequence[Piece]) -> Draft:
     languages = Counter[str]()
-    for source in sources:
+    for source in plan.sources:
         languages.update(source.languages)
     for piece in pieces:
         languages.subtract(piece.languages)
     return Draft(
-        order,
-        draft,
-        sources,
+        plan.order,
+        plan.folder,
+        plan.sources,
         tuple(shard for piece in pieces for shard in piece.shards),
         sum(piece.dropped for piece in pieces),
         sets.most_first({language: tokens for language, tokens in languages.items() if tokens}),
-        _times(sources, pieces, order),
+        _times(plan.sources, pieces, plan.order),
     )
 
 
@@ -165,8 +195,8 @@ def _replaces(root: Path, sources: Sequence[Manifest]) -> tuple[str, ...]:
     return tuple(sorted(names, key=sets.version_number))
 
 
-def _share_out(shards: Sequence[Source], order: Rewrite) -> list[list[tuple[str, list[Source]]]]:
-    """Return what each task does: groups of shards that become one, with the prefix of its name."""
+def _share_out(shards: Sequence[Source], order: Rewrite) -> list[Groups]:
+    """Return what each task does."""
     packs: list[list[Source]] = []
     room = 0
     for source in shards:
@@ -181,8 +211,9 @@ def _share_out(shards: Sequence[Source], order: Rewrite) -> list[list[tuple[str,
     return [[(f"{next(number):06d}", [source]) for source in pack] for pack in packs]
 
 
-def rewrite_groups(groups: Sequence[tuple[str, list[Source]]], folder: Path, order: Rewrite, sha256: str) -> Piece:
+def rewrite_groups(plan: Plan, groups: Groups) -> Piece:
     """Write each group of shards as one, or as none where nothing is left, without the documents to drop."""
+    order, sha256 = plan.order, plan.sources[0].tokenizer.sha256
     sources = [source for _, group in groups for source in group]
     piece = Piece()
     kept: Iterator[Mask | None] = iter([None] * len(sources))
@@ -192,10 +223,10 @@ def rewrite_groups(groups: Sequence[tuple[str, list[Source]]], folder: Path, ord
         for prefix, group in groups:
             masks = [next(kept) for _ in group]
             if len(group) == 1 and (masks[0] is None or masks[0].all()):
-                piece.shards.append(_link(group[0], folder / f"shard-{prefix}-00000.parquet"))
+                piece.shards.append(_link(group[0], plan.folder / f"shard-{prefix}-00000.parquet"))
             else:
                 rows = _kept_rows(group, masks, piece)
-                written = write_pieces(rows, folder, prefix, order.shard_tokens, sha256)
+                written = write_pieces(rows, plan.folder, prefix, order.shard_tokens, sha256)
                 piece.shards += [summary.shard for summary in written]
     except OSError as error:
         raise RunError(f"token set {order.member}: cannot rewrite a shard: {error.strerror or error}") from None

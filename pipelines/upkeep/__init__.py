@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from pipelines.exchange import Run
+from pipelines.exchange import Run, in_groups
 from pipelines.index import STATE, Index
 from pipelines.ledger import UPKEEP_STAGING, Change, empty, publish, recover, unfinished
 from pipelines.tables import UPKEEP, open_table
 from schemas.config import Config
 from schemas.errors import RunError
+
+TASK_BYTES = 16 << 20  # of files that a task reads; a larger one has a task to itself
+OPEN_BYTES = 256 << 10  # what opening a file costs, as if read
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class Upkeep:
             with self.exclusive:
                 if unfinished(self.root) is None:  # past the commit point the staged files are needed to recover
                     shutil.rmtree(self.staging, ignore_errors=True)
+
+    def each(self, sizes: Sequence[int], work: Callable[[int], T]) -> list[T]:
+        """Do the task of each file, given the sizes of all in bytes, and return what each says, in order."""
+        return in_groups(self.run, [size + OPEN_BYTES for size in sizes], TASK_BYTES, work)
 
     def publish(self, **parts: Any) -> None:
         """Publish a change of the given parts (fields of ledger.Change) in between two epochs."""

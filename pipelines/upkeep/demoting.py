@@ -68,7 +68,7 @@ def find_demoted(upkeep: Upkeep, edited: Collection[str]) -> Demotion:
         return Demotion()
     ids = sorted(set(edited))
     files = sorted(file_spans(upkeep.root, "posts"), key=_age)
-    rows = upkeep.run(len(files), partial(_versions, upkeep.root, files, ids))
+    rows = upkeep.each([span.file.bytes for span in files], partial(_versions, upkeep.root, files, ids))
     by_id: dict[str, list[Version]] = defaultdict(list)
     for version in sorted(one for some in rows for one in some):
         by_id[version.id].append(version)
@@ -119,9 +119,9 @@ def _versions(root: Path, files: Sequence[FileSpan], ids: Sequence[str], task: i
 def _documents(upkeep: Upkeep, lost: Sequence[Version]) -> list[Place]:
     """Return a document for each row that was kept, the oldest with its text."""
     files = sorted(file_spans(upkeep.root, "documents"), key=_age)
-    paths = [f"documents/{span.file.path}" for span in files]
+    sizes = {f"documents/{span.file.path}": span.file.bytes for span in files}
     waiting: dict[tuple[str, str | None], list[Place]] = defaultdict(list)
-    for place in reversed(_places(upkeep, paths, {one.id for one in lost}, text=True)):
+    for place in reversed(_places(upkeep, sizes, {one.id for one in lost}, text=True)):
         waiting[place.id, place.text].append(place)
     same = (waiting[one.id, one.redacted] for one in lost)
     return [places.pop() for places in same if places]
@@ -134,13 +134,13 @@ def _tokens(upkeep: Upkeep, lost: Sequence[Version], kept: Mapping[str, Sequence
     """
     found, going = [], set(lost)
     for member in sets.members(upkeep.root):
-        shards = [
-            f"{sets.folder_name(manifest)}/{shard.file}"
+        sizes = {
+            f"{sets.folder_name(manifest)}/{shard.file}": shard.bytes
             for manifest in sets.current(upkeep.root, member)
             for shard in manifest.shards
-        ]
+        }
         by_id: dict[str, list[Place]] = defaultdict(list)
-        for place in sorted(_places(upkeep, shards, {one.id for one in lost}, text=False)):
+        for place in sorted(_places(upkeep, sizes, {one.id for one in lost}, text=False)):
             by_id[place.id].append(place)
         for name, places in by_id.items():
             if len(places) == len(kept[name]):
@@ -150,8 +150,10 @@ def _tokens(upkeep: Upkeep, lost: Sequence[Version], kept: Mapping[str, Sequence
     return [place._replace(file=str(upkeep.root / place.file)) for place in found]
 
 
-def _places(upkeep: Upkeep, files: Sequence[str], ids: Collection[str], text: bool) -> list[Place]:
-    found = upkeep.run(len(files), partial(_place, upkeep.root, files, sorted(ids), text)) if ids else []
+def _places(upkeep: Upkeep, sizes: Mapping[str, int], ids: Collection[str], text: bool) -> list[Place]:
+    """Find the documents, or their tokens, of some posts in files of which each has a size."""
+    look = partial(_place, upkeep.root, list(sizes), sorted(ids), text)
+    found = upkeep.each(list(sizes.values()), look) if ids else []
     return sorted(one for some in found for one in some)
 
 

@@ -63,36 +63,40 @@ def oldest_open(root: Path) -> datetime | None:
 
 def read_open(upkeep: Upkeep) -> Doomed:
     """Read the open tombstones that still hold: the newest event on a name decides, wherever it came."""
-    doomed = Doomed()
-    for file in open_files(upkeep.root):
-        rows = pq.ParquetFile(upkeep.root / "tombstones" / file.file.path).read(COLUMNS)
-        rows = rows.filter(rows.column("done_at").is_null())
-        edits = rows.filter(pc.equal(rows.column("kind"), "post_edited"))
-        doomed.edited.update(edits.column("post_id").to_pylist())
-        notes = rows.filter(pc.is_in(rows.column("kind"), pa.array(["post_blanked", "post_named"])))
-        _add(doomed, notes.filter(pc.invert(_among(upkeep, notes, gone=False))), file)
-        said = rows.filter(pc.and_not(rows.column("name").is_valid(), pc.is_in(rows.column("kind"), pa.array(SILENT))))
-        _add(doomed, said.filter(_among(upkeep, said, gone=True)), file)
-    return doomed
+    files = open_files(upkeep.root)
+    parts = [pq.ParquetFile(upkeep.root / "tombstones" / file.file.path).read(COLUMNS) for file in files]
+    if not parts:
+        return Doomed()
+    since = np.repeat([file.added for file in files], [part.num_rows for part in parts])
+    rows = pa.concat_tables(parts).append_column("since", pa.array(since, pa.timestamp("ms", "UTC")))
+    rows = rows.filter(rows.column("done_at").is_null())
+    edits = rows.filter(pc.equal(rows.column("kind"), "post_edited"))
+    notes = rows.filter(pc.is_in(rows.column("kind"), pa.array(["post_blanked", "post_named"])))
+    said = rows.filter(pc.and_not(rows.column("name").is_valid(), pc.is_in(rows.column("kind"), pa.array(SILENT))))
+    gone, restored = _newest_said(upkeep, pa.concat_tables([notes, said]))
+    said = said.filter(pc.is_in(said.column("name"), value_set=gone))
+    notes = notes.filter(pc.invert(pc.is_in(notes.column("name"), value_set=restored)))
+    of_author = pc.is_in(said.column("kind"), pa.array(OF_AUTHORS))
+    return Doomed(
+        posts=_since(pa.concat_tables([notes, said.filter(pc.invert(of_author))]), "post_id"),
+        authors=_since(said.filter(of_author), "author_id"),
+        edited=set(edits.column("post_id").to_pylist()),
+    )
 
 
-def _among(upkeep: Upkeep, rows: pa.Table, gone: bool) -> pa.Array:
-    """Tell which tombstones are about a name of which the newest event says that it is gone, or that it is restored."""
+def _newest_said(upkeep: Upkeep, rows: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Return which names of some tombstones are gone by the newest event on them, and which are restored."""
     names = np.unique(np.asarray(rows.column("name").drop_null()))
     events = newest(upkeep.index.history().events(names).combine_chunks())
-    said = events.filter(pc.equal(events.column("gone"), gone)).column("name").combine_chunks()
-    return pc.is_in(rows.column("name"), value_set=said)
+    gone = events.column("gone")
+    takes, gives = events.filter(gone).column("name"), events.filter(pc.invert(gone)).column("name")
+    return takes.combine_chunks(), gives.combine_chunks()
 
 
-def _add(doomed: Doomed, rows: pa.Table, file: FileSpan) -> None:
-    of_author = pc.is_in(rows.column("kind"), pa.array(OF_AUTHORS))
-    since = _time(file)
-    for known, names in (
-        (doomed.authors, rows.filter(of_author).column("author_id")),
-        (doomed.posts, rows.filter(pc.invert(of_author)).column("post_id")),
-    ):
-        for name in names.drop_null().to_pylist():
-            known[name] = min(known.get(name, since), since)
+def _since(rows: pa.Table, column: str) -> dict[str, datetime]:
+    """Return since when each name must go."""
+    rows = rows.filter(rows.column(column).is_valid()).sort_by([("since", "descending")])  # the last, the oldest, stays
+    return dict(zip(rows.column(column).to_pylist(), rows.column("since").to_pylist(), strict=True))
 
 
 def find_posts(upkeep: Upkeep, doomed: Doomed) -> None:
@@ -102,7 +106,7 @@ def find_posts(upkeep: Upkeep, doomed: Doomed) -> None:
     authors = list(doomed.authors)
     while posts or authors:
         names = write_names(upkeep.staging, dict.fromkeys(posts, ""), authors)
-        found = upkeep.run(len(files), partial(_find, upkeep.root, files, names))
+        found = upkeep.each([file.bytes for file in files], partial(_find, upkeep.root, files, names))
         new: dict[str, datetime] = {}
         for post, author, original in (one for some in found for one in some):
             since = [doomed.authors.get(author), doomed.posts.get(original)] if author or original else []

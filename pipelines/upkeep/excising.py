@@ -130,8 +130,9 @@ def _write(
     cut, names, order = work
     if look.touched:
         rows = cut.rewrite(rows, names, order)
-    if look.demoted.any() and order.verdict is not None:
-        writers[1].write(demote(rows.filter(pa.array(look.demoted & look.keep)), order.verdict))
+    marked = look.demoted & look.keep  # an edited post may have been deleted since
+    if marked.any() and order.verdict is not None:
+        writers[1].write(demote(rows.filter(pa.array(marked)), order.verdict))
     stays = look.keep & ~look.demoted
     writers[0].write(rows if stays.all() else rows.filter(pa.array(stays)))
 

@@ -160,7 +160,8 @@ def _excise(upkeep: Upkeep, order: Excision, doomed: Doomed, tombstones: Sequenc
     files = [*tombstones, *(file for table in sorted(others) for file in data_files(upkeep.root, table))]
     files.sort(key=lambda file: -file.bytes)  # the longest tasks first
     schemas = dict(upkeep.schemas)
-    done = upkeep.run(len(files), lambda task: excise(files[task], schemas[files[task].table], order))
+    sizes = [file.bytes for file in files]
+    done = upkeep.each(sizes, lambda task: excise(files[task], schemas[files[task].table], order))
     return [one for one in done if one.changed]
 
 

@@ -2,22 +2,28 @@
 
 request      a file in OUT/.swarmfeed/requests asks for a job by its name: at once
 deadline     what must go is old enough to miss upkeep.deadline_hours: at once
-interval     upkeep.forget_minutes or compact_minutes have passed since the job ran, or since the start
+interval     upkeep.forget_minutes or compact_minutes have passed since the job ran, or since the folder's first start
+
+OUT/.swarmfeed/upkeep.json keeps since when: a stream that is started again more often than that is kept up too.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipelines.index import STATE
+from pipelines.journal import write_durably
 from schemas.config import UpkeepConfig
 
 REQUESTS = "requests"
 FORGET, COMPACT = "forget", "compact"
+FILE = "upkeep.json"
 MARGIN = 0.5  # share of the deadline that is left for the work itself, and for a second try
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)  # after a failure
 LOOK_SECONDS = 1.0
@@ -55,11 +61,14 @@ class Schedule:
     settings: UpkeepConfig
     clock: Callable[[], datetime]
     oldest_open: Callable[[], datetime | None] = lambda: None
-    began: datetime = field(init=False)
     past: dict[str, Past] = field(default_factory=dict)
+    _since: dict[str, datetime] = field(init=False)  # when a job last ran, or could first have been due
 
     def __post_init__(self) -> None:
-        self.began = self.clock()
+        now = self.clock()
+        told = self._read()
+        self._since = {job: min(told.get(job, now), now) for job in (FORGET, COMPACT)}  # clocks are set back, too
+        self._write()
 
     def forget_due(self) -> bool:
         """Tell whether it is time to take out what must go."""
@@ -78,6 +87,8 @@ class Schedule:
         past, now = self.past.get(job, Past()), self.clock()
         if error is None:
             self.past[job] = replace(past, runs=past.runs + 1, failures_in_a_row=0, last_run=now)
+            self._since[job] = now
+            self._write()
             return
         self.past[job] = replace(
             past,
@@ -95,8 +106,21 @@ class Schedule:
         return oldest is not None and self.clock() - oldest >= timedelta(hours=self.settings.deadline_hours * MARGIN)
 
     def _passed(self, job: str, minutes: float) -> bool:
-        last = self.past.get(job, Past()).last_run or self.began
-        return self.clock() - last >= timedelta(minutes=minutes)
+        return self.clock() - self._since[job] >= timedelta(minutes=minutes)
+
+    def _read(self) -> dict[str, datetime]:
+        """Return since when each job waits; nothing where that is not known."""
+        try:
+            told = json.loads((self.root / STATE / FILE).read_text())
+            return {job: datetime.fromisoformat(at).astimezone(UTC) for job, at in told.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def _write(self) -> None:
+        told = {job: at.isoformat() for job, at in self._since.items()}
+        with suppress(OSError):  # on a full disk a job runs once more after the next start
+            (self.root / STATE).mkdir(parents=True, exist_ok=True)
+            write_durably(self.root / STATE / FILE, json.dumps(told) + "\n")
 
     def _waits(self, job: str) -> bool:
         """Tell whether a job failed so lately that it is left alone for now."""

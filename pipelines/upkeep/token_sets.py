@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from pipelines.exchange import map_rows, new_file, write_rows
 from pipelines.tokens import sets
-from pipelines.tokens.rewriting import Draft, Rewrite, rewrite
+from pipelines.tokens.rewriting import Draft, Rewrite, rewrite_all
 from pipelines.upkeep import Upkeep
 from pipelines.upkeep.excising import Excision, Taken
+from pipelines.upkeep.receipts import Hasher
 from schemas.tokens import Manifest
 
 
@@ -38,22 +39,23 @@ def take_tokens(upkeep: Upkeep, order: Excision, posts: Collection[str], stale: 
         return FoundTokens([], [])
     drop = new_file(upkeep.staging, "posts")
     write_rows(drop, pa.table({"id": pa.array([*posts, *stale], pa.string())}))
-    shards = [
-        (f"{member}/{manifest.version}", upkeep.root / sets.folder_name(manifest) / shard.file)
+    sizes = {
+        (f"{member}/{manifest.version}", upkeep.root / sets.folder_name(manifest) / shard.file): shard.bytes
         for member in sets.members(upkeep.root)
         for manifest in sets.versions(upkeep.root, member)
         for shard in manifest.shards
-    ]
-    found = upkeep.run(len(shards), partial(_find, shards, str(drop), order))
-    edited = {str(place) for place, path in shards if str(path) in rows}
+    }
+    found = upkeep.each(list(sizes.values()), partial(_find, list(sizes), str(drop), order.hasher))
+    edited = {place for place, path in sizes if str(path) in rows}
     places = edited | {one.place for some in found for one in some}
-    drafts = [
-        rewrite(upkeep.run, replace(_order(upkeep, manifest, str(drop)), rows=rows))
+    orders = [
+        replace(_order(upkeep, manifest, str(drop)), rows=rows)
         for member in sets.members(upkeep.root)
         for manifest in sets.current(upkeep.root, member)
         if f"{member}/{manifest.version}" in places
     ]
-    return FoundTokens([one for some in found for one in some if one.id in posts], drafts)
+    taken = [one for some in found for one in some if one.id in posts]
+    return FoundTokens(taken, rewrite_all(upkeep.run, orders))
 
 
 def _order(upkeep: Upkeep, manifest: Manifest, drop: str) -> Rewrite:
@@ -61,7 +63,7 @@ def _order(upkeep: Upkeep, manifest: Manifest, drop: str) -> Rewrite:
     return Rewrite(upkeep.root, manifest.member, (manifest.version,), upkeep.staging, shard_tokens, drop, merge=False)
 
 
-def _find(shards: Sequence[tuple[str, Path]], wanted: str, order: Excision, task: int) -> list[Taken]:
+def _find(shards: Sequence[tuple[str, Path]], wanted: str, hasher: Hasher, task: int) -> list[Taken]:
     place, path = shards[task]
     ids = map_rows(wanted).column("id").combine_chunks()
     taken = []
@@ -74,6 +76,6 @@ def _find(shards: Sequence[tuple[str, Path]], wanted: str, order: Excision, task
             owners = pa.array(np.asarray(pc.list_parent_indices(posts))[hits])
             tokens = parquet.read_row_group(group, ["tokens"]).column("tokens").combine_chunks().take(owners)
             names = pc.list_flatten(posts).filter(pa.array(hits)).to_pylist()
-            runs = order.hasher.tokens(tokens)
+            runs = hasher.tokens(tokens)
             taken += [Taken(name, place, tokens=(run,)) for name, run in zip(names, runs, strict=True)]
     return taken

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
@@ -22,9 +23,10 @@ from bench.stream_process import StreamProcess
 from pipelines import forget
 from pipelines.index import STATE
 from pipelines.simulate import Simulation, write
-from pipelines.stream.kafka import read_properties
+from pipelines.stream.kafka import read_messages, read_properties
 from pipelines.tables import table_files
 from pipelines.upkeep.requests import Request
+from schemas.config import InputConfig
 from schemas.errors import ConfigError
 
 pytestmark = pytest.mark.timeout(600)  # each starts a stream of its own, some a broker
@@ -74,7 +76,7 @@ def test_a_topic_gives_what_the_same_lines_give_in_a_file(
     key = Path(STATE, "receipts", "key")  # what stands for a forgotten id depends on it
     (tmp_path / "batch" / key).parent.mkdir()
     shutil.copy(tmp_path / "out" / key, tmp_path / "batch" / key)
-    forget.run(forget.ForgetOrder(tmp_path / "batch", Request(), None, wait=False))  # a stream does so when it ends
+    forget.run(forget.ForgetOrder(tmp_path / "batch", Request(), wait=False))  # a stream does so when it ends
     assert verdicts(tmp_path / "out") == verdicts(tmp_path / "batch")
     for file in table_files(tmp_path / "out", "quarantine"):
         for row in pq.read_table(file).to_pylist():
@@ -133,3 +135,13 @@ def test_client_settings_come_from_a_file_as_kafkas_tools_read_it(tmp_path: Path
     assert "hunter2" not in str(refused.value)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_properties(str(tmp_path / "none"))
+
+
+def test_how_long_a_message_may_be_is_a_setting() -> None:
+    messages = [json.dumps({"id": str(number), "text": "a" * length}).encode() for number, length in ((1, 9), (2, 99))]
+    columns = {"value": messages, "partition": pa.array([3, 3], pa.int32()), "offset": [7, 8]}
+    (records,) = read_messages(pa.record_batch(columns), iter(()), "topic", InputConfig(max_record_bytes=60))
+    assert records.posts.column("id").to_pylist() == ["1"]
+    assert records.quarantine.select(["file", "line", "fault"]).to_pylist() == [
+        {"file": "topic/3", "line": 8, "fault": "too_long"}
+    ]

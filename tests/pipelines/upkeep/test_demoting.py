@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from epochs import WORDS, Output, post
+from epochs import AT, WORDS, Output, everywhere, post
 
 from pipelines.exchange import in_this_process
 from pipelines.tokens import sets
@@ -79,3 +80,13 @@ def merge_sets(output: Output) -> None:
     with upkeep.workspace():
         draft = rewrite(in_this_process, Rewrite(output.root, "default", versions, upkeep.staging, 1000))
         upkeep.publish(folders=(sets.folder_name(complete(draft)),))
+
+
+def test_what_was_edited_and_then_deleted_is_only_taken_out(tmp_path: Path) -> None:
+    output = Output(tmp_path / "out")
+    for rows in (FIRST[:1], SECOND[:1]):
+        output.epoch(rows)
+    output.epoch([], [{"kind": "post_deleted", "post_id": "edited-00001", "event_at": AT + timedelta(hours=1)}])
+    assert forget(output.upkeep()).posts == 2
+    assert output.rows("posts") == output.rows("documents") == []
+    assert everywhere(output.root, "edited-00001") == []

@@ -46,6 +46,33 @@ def test_jobs_are_due_when_their_time_has_passed(tmp_path: Path, clock: Clock) -
     assert (schedule.forget_due(), schedule.compact_due()) == (True, True)
 
 
+def test_what_is_due_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
+    Schedule(tmp_path, SETTINGS, clock)
+    for _ in range(2):  # no start lives as long as the interval
+        clock.pass_minutes(20)
+        schedule = Schedule(tmp_path, SETTINGS, clock)
+    assert (schedule.forget_due(), schedule.compact_due()) == (False, True)
+    schedule.ran(COMPACT)
+    clock.pass_minutes(20)
+    again = Schedule(tmp_path, SETTINGS, clock)
+    assert (again.forget_due(), again.compact_due()) == (True, False)
+    again.ran(FORGET)
+    clock.pass_minutes(-60)
+    assert not Schedule(tmp_path, SETTINGS, clock).forget_due()
+    clock.pass_minutes(60)
+    assert Schedule(tmp_path, SETTINGS, clock).forget_due(), "a clock that is set back counts from there"
+
+
+@pytest.mark.parametrize("told", ["", "[1]", '{"compact": 5}', '{"compact": "yesterday"}'])
+def test_times_that_cannot_be_read_count_from_now(tmp_path: Path, clock: Clock, told: str) -> None:
+    (tmp_path / ".swarmfeed").mkdir()
+    (tmp_path / ".swarmfeed" / "upkeep.json").write_text(told)
+    schedule = Schedule(tmp_path, SETTINGS, clock)
+    assert not schedule.compact_due()
+    clock.pass_minutes(30)
+    assert schedule.compact_due()
+
+
 def test_a_request_makes_forgetting_due_at_once(tmp_path: Path, clock: Clock) -> None:
     schedule = Schedule(tmp_path, SETTINGS, clock)
     requests = tmp_path / ".swarmfeed" / "requests"
