@@ -72,7 +72,7 @@ class UpkeepConfig(_Section):
 
     deadline_hours: float = Field(default=24, gt=0)  # by then what must go is gone
     forget_minutes: float = Field(default=60, gt=0)  # how often what must go is taken out
-    compact_minutes: float = Field(default=5, gt=0)  # how often small files are put together
+    compact_minutes: float = Field(default=2, gt=0)  # how often small files are put together
     small_file_bytes: int = Field(default=64 << 20, gt=0)  # a smaller one is small
     keep_hours: float = Field(default=1, ge=0)  # how long a reader may go on with files that were put together
 

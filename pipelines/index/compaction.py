@@ -13,11 +13,11 @@ from pipelines.duplicates.search import Expiry
 from pipelines.exchange import Run, map_rows
 
 TASK_ROWS = {
-    "entries": 1 << 22,
-    "records": 1 << 19,
-    "copies": 1 << 22,
-    "events": 1 << 22,
-}  # what one task holds: about 200 MB at work
+    "entries": 1 << 21,
+    "records": 1 << 18,
+    "copies": 1 << 21,
+    "events": 1 << 21,
+}  # what one task holds: about 100 MB at work
 SAMPLES = 64  # keys of each file that the cuts are chosen from
 
 

@@ -19,9 +19,9 @@ ORDER: Mapping[str, tuple[str, str]] = {  # a time and an id, as an epoch leaves
     "posts": ("created_at", "id"),
     "documents": ("created_at", "document_id"),
 }
-HELD_BYTES = 64 << 20  # of all files together, as Arrow
+HELD_BYTES = 32 << 20  # of all files together, as Arrow
 BATCH_ROWS = (64, 8192)  # of one file
-GROUP_ROWS, GROUP_BYTES = 32_768, 32 << 20  # of a row group that is written
+GROUP_ROWS, GROUP_BYTES = 16_384, 16 << 20  # of a row group that is written
 _LAST = np.iinfo(np.int64).max  # a post without a time comes last
 
 
@@ -76,7 +76,8 @@ def merge(order: Merge, schema: pa.Schema) -> DataFile:
     """Write the rows of some files of a table into one in the staging folder."""
     folder = Path(order.root) / order.table
     with ExitStack() as held:
-        files = [held.enter_context(pq.ParquetFile(folder / file)) for file in order.files]
+        # mapped: a reader of unmapped files holds the bytes of every column of a row group, of each of them
+        files = [held.enter_context(pq.ParquetFile(folder / file, memory_map=True)) for file in order.files]
         writer = held.enter_context(DataFileWriter(Path(order.staging), order.table, schema, order.partition))
         streams = [file.iter_batches(rows) for file, rows in zip(files, _batch_rows(files), strict=True)]
         keys = ORDER.get(order.table)
