@@ -17,6 +17,8 @@ from jobs.command import (
     Master,
     Settings,
     app,
+    counting,
+    make_folder,
     notes,
     print_json,
     read_config,
@@ -102,6 +104,47 @@ def compact(
         gone = f"{done['files_deleted']:,} files and {done['versions_deleted']:,} versions deleted"
         say(f"{done['files_before']:,} files became {done['files_after']:,}, {done['versions_before']:,} token set "
              f"versions {done['versions_after']:,}; {gone}")  # fmt: skip
+
+
+@app.command()
+def label(
+    out_of: Folder,
+    endpoint: Annotated[str, typer.Option("--endpoint", help="Base address of an OpenAI-compatible chat endpoint.")],
+    model: Annotated[str, typer.Option("--model", help="Name of the model there.")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file of labels.")],
+    posts: Annotated[int, typer.Option("--posts", help="How many posts are drawn.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="The same folder and seed give the same posts.")] = 0,
+    spend: Annotated[
+        float | None, typer.Option("--spend-at-most", help="In all, in the currency of the prices.")
+    ] = None,
+    price_in: Annotated[float | None, typer.Option("--price-in", help="Of a million tokens that are read.")] = None,
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", help="Of a million tokens that are written.")
+    ] = None,
+    key_file: Annotated[str | None, typer.Option("--key-file", help="File that holds the key.")] = None,
+    key_variable: Annotated[str | None, typer.Option("--key-variable", help="Environment variable that does.")] = None,
+    at_once: Annotated[int, typer.Option("--at-once", help="Questions under way at a time.")] = 4,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Have a language model rate a sample of posts: quality, truthfulness, toxicity, machine-written. Resumes."""
+    from pipelines.labelling import LabelOrder, label_posts
+    from pipelines.labelling.budget import Budget
+    from pipelines.labelling.endpoint import Endpoint
+    from pipelines.receivers.address import read_token
+
+    budget = Budget.of(spend, price_in, price_out)
+    where = Endpoint(endpoint, model, read_token(key_file, key_variable, ("--key-file", "--key-variable")))
+    make_folder(out.parent)
+    order = LabelOrder(out_of, where, out, posts, seed, budget, at_once)
+    with counting("asking", posts) as advance:
+        done = label_posts(order, advance)
+    if as_json:
+        print_json(vars(done))
+        return
+    cost = f", {done.spent:,.2f} spent" if done.spent is not None else ""
+    end = "; the budget is used up" if done.out_of_budget else ""
+    say(f"{done.labelled:,} of {done.posts:,} posts labelled in {out}{cost}{end}")
 
 
 @app.command()

@@ -93,19 +93,23 @@ def parse_address(source: str) -> Address:
     return address
 
 
-def read_token(token_file: str | None, token_variable: str | None) -> SecretStr | None:
-    """Read a token from a file or else an environment variable; None when neither is named.
+def read_token(
+    token_file: str | None,
+    token_variable: str | None,
+    options: tuple[str, str] = ("stream.token_file", "stream.token_variable"),
+) -> SecretStr | None:
+    """Read a token from a file or else an environment variable; None when neither is named by its option.
 
     Raises ConfigError when it is not there or is no token; the message names the place and not what it holds.
     """
     if token_file is not None:
-        where = f"stream.token_file {token_file}"
+        where = f"{options[0]} {token_file}"
         try:
             token = Path(token_file).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{where}: cannot read the token: {type(error).__name__}") from None
     elif token_variable is not None:
-        where = f"stream.token_variable {token_variable}"
+        where = f"{options[1]} {token_variable}"
         token = os.environ.get(token_variable, "").strip()
     else:
         return None
