@@ -68,10 +68,10 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"--out: cannot make the folder {folder}: {error.strerror}") from None
 
 
-def read_config(file: Path | None, words: Sequence[str], models: Sequence[str] = (), out: Path | None = None) -> Any:
+def read_config(file: Path | None, words: Sequence[str], models: Sequence[str] = ()) -> Any:
     from pipelines.settings import load_config
 
-    return load_config(file, words, models, out)
+    return load_config(file, words, models)
 
 
 def print_json(data: dict[str, Any] | list[dict[str, Any]]) -> None:

@@ -94,10 +94,11 @@ def compact(
     debug: Debug = False,
 ) -> None:
     """Put the small files of a folder together and delete what they replaced; a stream does so by itself."""
+    from pipelines.remembered import remembered
     from pipelines.upkeep.tidying import tidy_folder
 
     words = [*settings, f"spark.master={master}"] if master else list(settings)
-    done = tidy_folder(out, read_config(config, words, out=out))
+    done = tidy_folder(out, read_config(config or remembered(out), words))
     if as_json:
         print_json(done)
     else:
@@ -161,10 +162,11 @@ def forget(
 ) -> None:
     """Take posts out of every table, token set, report and the index; without a file, what deletions still ask for."""
     from pipelines import forget as forgetting
+    from pipelines.remembered import remembered
     from pipelines.upkeep.requests import Request
 
     words = [*settings, f"spark.master={master}"] if master else list(settings)
-    chosen = read_config(config, words, out=out)
+    chosen = read_config(config or remembered(out), words)
     done = forgetting.run(forgetting.ForgetOrder(out, Request.from_files(ids, authors), chosen, wait))
     if as_json:
         print_json(done)

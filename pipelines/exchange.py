@@ -70,7 +70,7 @@ def in_groups(run: Run, sizes: Sequence[int], full: int, work: Callable[[int], T
     groups: list[list[int]] = []
     room = 0
     for task, size in enumerate(sizes):
-        if size > room:
+        if not groups or size > room:
             groups.append([])
             room = full
         groups[-1].append(task)

@@ -18,7 +18,7 @@ from pipelines.index.rebuild import catch_up
 from pipelines.intake import read_splits
 from pipelines.ledger import Change, claim, publish
 from pipelines.progress import Watch
-from pipelines.settings import remember
+from pipelines.remembered import remember
 from pipelines.sources import Split, plan_splits
 from pipelines.step import StepResult, Workshop, step, warm_up
 from pipelines.tokens import sets
@@ -56,7 +56,6 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
     schemas = tables.table_schemas(stages)
     with failures.explained(), claim(out, schemas, index := open_index(out, config.duplicates)) as staging:
         tables.check_tables(out, schemas)
-        remember(out, config)
         identity = input_identity(splits)
         epoch = next_epoch(out, identity)
         spark = session.start(config.spark)
@@ -68,6 +67,7 @@ def run(order: Order, watch: Watch | None = None) -> dict[str, Any]:
             intake = read_splits(spark, [[split] for split in splits], config.input)
             result = step(intake, shop, epoch, sets.next_version(out, MEMBER))
         totals = summary.summarise(result, shop)
+        remember(out, config)
         publish(out, _record(result, totals, identity), schemas, index)
         seconds = time.monotonic() - started
         if epoch and any(pending(out).values()):  # about earlier epochs; what is in this one has no text

@@ -1,42 +1,22 @@
-"""Read the configuration of a run from a file and from key=value words, checked once on the driver.
-
-OUT/.swarmfeed/settings.json tells what a folder was last written with: what keeps it up later does so alike.
-"""
+"""Read the configuration of a run from a file and from key=value words, checked once on the driver."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipelines.index import STATE
-from pipelines.journal import write_durably
 from schemas.config import Config
 from schemas.errors import ConfigError
 
-FILE = "settings.json"
 
-
-def remember(out: Path, config: Config) -> None:
-    """Note in an output folder what it is written with; not how Spark was started, which is the machine's matter."""
-    told = config.model_dump(mode="json", exclude={"spark"})
-    write_durably(out / STATE / FILE, json.dumps(told, indent=2) + "\n")
-
-
-def load_config(
-    file: Path | None = None, words: Sequence[str] = (), models: Sequence[str] = (), out: Path | None = None
-) -> Config:
+def load_config(file: Path | None = None, words: Sequence[str] = (), models: Sequence[str] = ()) -> Config:
     """Return the config of a YAML or JSON file with `key=value` words and `STAGE=FOLDER` models laid over it.
 
-    Without a file it is that which the output folder `out` was last written with, or the defaults. Keys are dotted
-    paths (`duplicates.threshold=0.8`), values YAML. Raises ConfigError naming the key and the file.
+    Keys are dotted paths (`duplicates.threshold=0.8`), values YAML. Raises ConfigError naming the key and the file.
     """
-    remembered = out / STATE / FILE if out else None
-    if file is None and remembered is not None and remembered.is_file():
-        file = remembered
     data = _read(file) if file else {}
     where = f"config {file}" if file else "--set"
     for word in words:

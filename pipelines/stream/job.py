@@ -19,7 +19,7 @@ from pipelines import failures, report, session, tables
 from pipelines.index import STATE, open_index
 from pipelines.index.rebuild import catch_up
 from pipelines.ledger import claim
-from pipelines.settings import remember
+from pipelines.remembered import remember
 from pipelines.step import Workshop, warm_up
 from pipelines.stream import identity
 from pipelines.stream.address import Address, open_feed

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.index import STATE
-from pipelines.settings import load_config, remember
+from pipelines.remembered import remember, remembered
+from pipelines.settings import load_config
 from schemas.errors import ConfigError
 
 
@@ -22,16 +23,14 @@ def test_words_lie_over_the_file(tmp_path: Path) -> None:
 def test_a_folder_is_kept_up_with_what_it_was_written_with(tmp_path: Path) -> None:
     words = ["duplicates.index=redis://here:6379", "upkeep.keep_hours=2", "spark.master=local[7]"]
     (tmp_path / STATE).mkdir()
-    assert load_config(out=tmp_path) == load_config()
+    assert remembered(tmp_path) is None
     remember(tmp_path, load_config(words=words))
-    config = load_config(words=["upkeep.keep_hours=3"], out=tmp_path)
+    config = load_config(remembered(tmp_path), ["upkeep.keep_hours=3"])
     assert (config.duplicates.index, config.upkeep.keep_hours) == ("redis://here:6379", 3)
     assert config.spark == load_config().spark, "how Spark is started is the machine's matter"
-    (tmp_path / "run.yaml").write_text("upkeep: {keep_hours: 4}\n")
-    assert load_config(tmp_path / "run.yaml", out=tmp_path).duplicates.index == "embedded", "a file says it all"
     (tmp_path / STATE / "settings.json").write_text('{"upkeep": {"keep_days": 1}}')
     with pytest.raises(ConfigError, match=r"settings\.json: unknown key 'upkeep.keep_days'"):
-        load_config(out=tmp_path)
+        load_config(remembered(tmp_path))
 
 
 @pytest.mark.parametrize(
