@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from pipelines.telemetry import Telemetry
@@ -21,6 +22,7 @@ from pipelines.upkeep.schedule import COMPACT, FORGET, Caretaker, Job, Schedule
 from pipelines.upkeep.tidying import tidy
 
 LOOK_SECONDS = 5.0
+LEAVE_SECONDS = 2.0  # for the job at work to come to a safe point, once the stream is to stop
 POOL = "upkeep"  # of Spark's fair scheduler: an epoch's tasks do not wait behind those of a long rewrite
 
 
@@ -51,7 +53,13 @@ class Housekeeping:
         try:
             yield
         finally:
-            caretaker.stop()
+            while not caretaker.stop(LEAVE_SECONDS):  # a pass may take minutes, and may be dropped at any moment
+                self._drop_tasks()
+
+    def _drop_tasks(self) -> None:
+        """Take its tasks from the job at work: the epochs have ended, so there are no others."""
+        with suppress(Py4JError, ConnectionError):  # the JVM has gone, and the tasks with it
+            self._spark.sparkContext.cancelAllJobs()
 
     def settle(self) -> None:
         """Do at once what tombstones and requests ask for."""
@@ -71,7 +79,9 @@ class Housekeeping:
     def _forget(self, halt: Callable[[], bool]) -> None:
         began = time.monotonic()
         self._spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        compact(self._upkeep)  # a pass looks into every file, and a stream leaves thousands
+        compact(self._upkeep, halt)  # a pass looks into every file, and a stream leaves thousands
+        if halt():
+            return
         done = forget(self._upkeep)
         self._done += done.tombstones
         counts = {name: count for name, count in asdict(done).items() if isinstance(count, int)}

@@ -175,6 +175,8 @@ class Caretaker:
                 return False
             job.work(self._stopping.is_set)
         except Exception as error:  # whatever it is, the stream goes on
+            if self._stopping.is_set():  # what was dropped has not failed
+                return True
             self._schedule.ran(job.name, error)
             self._tell(job, error)
         else:
