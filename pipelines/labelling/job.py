@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,8 +134,15 @@ class _Asking:
                         advance(self.asked)
                     self._fill(pool, waiting, under_way)
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(wait=True, cancel_futures=True)
+                self._keep(under_way)
                 raise
+
+    def _keep(self, under_way: Iterable[Future[Answer]]) -> None:
+        """Keep what was answered, and paid for, while something else went wrong."""
+        for done in under_way:
+            if not done.cancelled() and done.exception() is None:
+                self._answers.add(done.result())
 
     def _fill(
         self, pool: ThreadPoolExecutor, waiting: deque[tuple[str, str]], under_way: dict[Future[Answer], float]
@@ -160,7 +167,12 @@ class _Asking:
         fault = ""
         conversation = rubric.messages(text)
         for _ in range(1 + ASKED_AGAIN):
-            reply = self._chat.ask(conversation, rubric.ANSWER_TOKENS)
+            try:
+                reply = self._chat.ask(conversation, rubric.ANSWER_TOKENS)
+            except Unanswered:
+                if not fault:
+                    raise
+                break  # a malformed answer came before, and was paid for
             guess_in = _bytes(conversation) // BYTES_A_TOKEN
             tokens_in += guess_in if reply.tokens_in is None else reply.tokens_in
             tokens_out += rubric.ANSWER_TOKENS if reply.tokens_out is None else reply.tokens_out

@@ -155,6 +155,25 @@ def test_a_dead_endpoint_ends_the_call_and_keeps_what_is_there(
     assert (done.labelled, done.asked) == (10, 8)
 
 
+def test_what_is_paid_for_while_the_call_fails_is_kept(folder: Path, tmp_path: Path) -> None:
+    def decide(text: str, times: int) -> Says:
+        return Says(status=401) if text == WORDS[2] else Says(seconds=0.2)
+
+    out = tmp_path / "labels.parquet"
+    with serving(ChatServer(decide)) as server:
+        with pytest.raises(ConfigError, match="HTTP 401"):
+            label_posts(order(folder, server, out, posts=10, at_once=10))
+        paid = len(server.asked) - 1
+    kept = Answers(tmp_path / "labels.parquet.answers.jsonl")
+    assert (len(kept.by_key), kept.tokens_in) == (paid, 100 * paid)
+
+
+def test_a_malformed_answer_counts_though_none_follows(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels.parquet"
+    done, _ = asked_with(lambda text, times: Says("no") if times == 1 else Says(status=500), folder, out, posts=1)
+    assert (done.labelled, done.malformed, done.unanswered, done.tokens_in) == (0, 1, 0, 100)
+
+
 @pytest.mark.parametrize(("status", "hint"), [(401, "key was not accepted"), (400, "protocol"), (302, "elsewhere")])
 def test_what_will_never_pass_ends_the_call(folder: Path, tmp_path: Path, status: int, hint: str) -> None:
     says = Says(status=status, headers={"Location": "https://example.org/"}, body=b"s3cret-key " + WORDS[0].encode())
