@@ -17,11 +17,9 @@ import argparse
 import itertools
 import json
 import re
-import tarfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from html.parser import HTMLParser
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +124,9 @@ def _beginnings(chances: Sequence[Chances]) -> dict[tuple[str, bool], float]:
         goes_on: Chances = defaultdict(float)
         for gram, share in longer.items():
             goes_on[gram[:-1]] += share
-        out.update({(gram, True): share - goes_on[gram] for gram, share in shorter.items() if share - goes_on[gram] > 1e-12})
+        out.update(
+            {(gram, True): share - goes_on[gram] for gram, share in shorter.items() if share - goes_on[gram] > 1e-12}
+        )
     return out
 
 

@@ -22,6 +22,8 @@ LANGUAGE = pa.struct(
     [
         pa.field("lang", pa.string(), metadata=_doc("BCP 47; `und` when it cannot be told")),
         pa.field("confidence", SCORE, metadata=_doc("probability of `lang`; of the best guess when `und`")),
+        pa.field("second", pa.string(), metadata=_doc("BCP 47 of the language of a part; null when there is but one")),
+        pa.field("second_share", SCORE, metadata=_doc("share of the letters in it; null when there is but one")),
     ]
 )
 

@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from filters import STAGES, catalogue
-from filters.language import _model_file
+from filters.language_lid import model_file
 from jobs.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def test_every_model_folder_has_a_card_whose_hashes_match() -> None:
         weights = [path for path in folder.iterdir() if not path.name.startswith("card.")]
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}
         assert set(hashes.values()) == {card["sha256"]}, name
-        elsewhere = {"lid.176.ftz": hashlib.sha256(_model_file().read_bytes()).hexdigest()}
+        elsewhere = {"lid.176.ftz": hashlib.sha256(model_file().read_bytes()).hexdigest()}
         assert card.get("files") in (hashes | elsewhere, None) or isinstance(card["files"], list), name
         assert card["sha256"] in (folder / "card.md").read_text(encoding="utf-8"), f"{name}: card.md tells another hash"
 

@@ -26,7 +26,7 @@ _TABLES = (CLASS, SCRIPT)
 
 
 @njit(cache=True, nogil=True)
-def _write_words(data: Any, bounds: tuple[int, int], script: int, tables: Any, cells: Any) -> int:
+def write_words(data: Any, bounds: tuple[int, int], script: int, tables: Any, cells: Any) -> int:
     """Write the words in one script as code points, a blank before, between and after; return how many cells."""
     at, end = bounds
     classes, scripts = tables
@@ -50,7 +50,7 @@ def _write_words(data: Any, bounds: tuple[int, int], script: int, tables: Any, c
 
 
 @njit(cache=True, nogil=True)
-def _word_end(cells: Any, start: int) -> int:
+def word_end(cells: Any, start: int) -> int:
     """Return the cell after the blank that ends the word after the blank at `start`."""
     stop = start + 1
     while cells[stop] != _BLANK:
@@ -59,7 +59,7 @@ def _word_end(cells: Any, start: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _hash_word(cells: Any, start: int, stop: int, bits: int, ids: Any) -> int:
+def hash_word(cells: Any, start: int, stop: int, bits: int, ids: Any) -> int:
     """Write the rows of one word's n-grams and of the word; return how many. Both ends of the word are blanks."""
     n = 0
     shift = np.uint64(64 - bits)
@@ -76,7 +76,7 @@ def _hash_word(cells: Any, start: int, stop: int, bits: int, ids: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _longest(offsets: Any) -> int:
+def longest_of(offsets: Any) -> int:
     longest = 0
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
@@ -87,18 +87,18 @@ def _longest(offsets: Any) -> int:
 def _cut(data: Any, offsets: Any, scripts: Any, bits: Any, tables: Any, out: Any) -> Any:
     """Count, or with room in `out` also write, the rows of all words; return where texts and words begin."""
     ids, word_starts, text_starts = out
-    room = _longest(offsets) + 3
+    room = longest_of(offsets) + 3
     cells, rows = np.empty(room, np.int32), np.empty(6 * room, np.int32)
     words, total = 0, 0
     for row in range(len(offsets) - 1):
         text_starts[row] = words
         if scripts[row] < 0:
             continue
-        size = _write_words(data, (offsets[row], offsets[row + 1]), scripts[row], tables, cells)
+        size = write_words(data, (offsets[row], offsets[row + 1]), scripts[row], tables, cells)
         start = 0
         while start + 1 < size:
-            stop = _word_end(cells, start)
-            n = _hash_word(cells, start, stop, bits[scripts[row]], rows)
+            stop = word_end(cells, start)
+            n = hash_word(cells, start, stop, bits[scripts[row]], rows)
             if len(ids):
                 ids[total : total + n] = rows[:n]
                 word_starts[words] = total
