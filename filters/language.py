@@ -23,8 +23,9 @@ from filters.language_names import ONE_LANGUAGE, UNKNOWN
 from schemas.columns import LANGUAGE
 
 LID_DOUBT = 0.5  # below this probability lid.176 is asked whether it is a language that our model has not learnt
-LID_NEEDED = 0.8  # and this sure it must be
-LINGUA_DOUBT = 0.9  # below this probability lingua is asked
+LID_DOUBT_RARE = 0.95  # the same in scripts other than Latin, of which our model has learnt few languages
+LID_NEEDED = 0.8  # how sure lid.176 must be of such a language
+LINGUA_DOUBT = 0.8  # below this probability lingua is asked, and believed where it is surer than our model
 _LEAST_LETTERS = 3  # different ones: a letter held down is no language, nor is a laugh
 _MAIN_SHARE = 0.5  # of the letters that a script must have to decide, or to bear out a label
 _KANA_SHARE = 0.1  # of Han and Kana letters that are Kana: more is Japanese, less may be a borrowed の
@@ -32,7 +33,7 @@ _SECOND_SHARE = 0.2  # of the letters that a second script must have to be a sec
 _SECOND_LETTERS = 15  # and how many: about three words, so that a brand name is none
 _SECOND_IDEOGRAPHS = 5  # or so many where a word is one letter or two
 
-_HAN, _KANA = SCRIPTS.index("Hani"), SCRIPTS.index("Kana")
+_LATIN, _HAN, _KANA = SCRIPTS.index("Latn"), SCRIPTS.index("Hani"), SCRIPTS.index("Kana")
 
 _Floats = npt.NDArray[np.float32]
 _Places = npt.NDArray[np.int64]
@@ -60,10 +61,10 @@ class _Told(NamedTuple):
 class Language:
     """Tell the language of the readable words of a post, or say `und`, and whether a part is in another language.
 
-    A script that posts use for one language only decides alone, its share of the letters being the confidence. Any other
-    is read with a linear model over letter n-grams, whose confidence is a probability; lid.176 is asked about languages
-    that the model has not learnt. The answer is `und` when nothing readable is left, when no script has most of the
-    letters, and when the confidence stays under the threshold of the language.
+    A script that posts use for one language only decides alone, its share of the letters being the confidence. Any
+    other is read with a linear model over letter n-grams, whose confidence is a probability; lid.176 is asked about
+    languages that the model has not learnt. The answer is `und` when nothing readable is left, when no script
+    has most of the letters, and when the confidence stays under the threshold of the language.
 
     >>> texts = pa.array([{"text": "Guten Morgen, wie geht es dir heute?"}, {"text": "12:30 https://t.co/x"}])
     >>> Language()(pa.record_batch({"clean_text": texts})).field("lang").to_pylist()
@@ -163,9 +164,10 @@ def _decided(letters: Any, total: Any, known: _Known) -> tuple[_Places, _Places,
 
 
 def _with_lid(texts: Any, rows: Any, told: tuple[_Places, _Floats], known: _Known) -> tuple[_Places, _Floats]:
-    """Take lid.176's word where our model has no table, or doubts and lid.176 is sure of a language it has not learnt."""
+    """Take lid.176's word where our model has no table, or doubts and has not learnt what lid.176 is sure of."""
     (asked, main), (best, confidence) = rows, told
-    label, probability = language_lid.ask(texts, asked & (confidence < LID_DOUBT), main)
+    doubt = np.where(main == _LATIN, LID_DOUBT, LID_DOUBT_RARE)
+    label, probability = language_lid.ask(texts, asked & (confidence < doubt), main)
     other = (label >= 0) & ~known.learnt[label, main] & (probability >= LID_NEEDED)
     taken = other | ((best < 0) & (label >= 0))
     first = len(known.names) - 1 - len(ONE_LANGUAGE) - len(known.learnt)
@@ -175,9 +177,10 @@ def _with_lid(texts: Any, rows: Any, told: tuple[_Places, _Floats], known: _Know
 def _with_other_script(texts: Any, letters: Any, main: Any, told: _Told, known: _Known) -> _Told:
     """Name the language of a second script that has a good part of the letters."""
     rest = letters.copy()
+    kana = rest[:, _KANA] > 0
+    rest[kana, _KANA] += rest[kana, _HAN]
+    rest[kana, _HAN] = 0
     rest[np.arange(len(rest)), main] = 0
-    japanese = main == _KANA
-    rest[japanese, _HAN] = 0
     other = rest.argmax(axis=1)
     count = rest[np.arange(len(rest)), other]
     share = (count / np.maximum(letters.sum(axis=1), 1)).astype(np.float32)
@@ -188,7 +191,8 @@ def _with_other_script(texts: Any, letters: Any, main: Any, told: _Told, known: 
     scripts = np.full(len(rest), -1, np.int64)
     tabled = rows[known.model.starts[other[rows]] >= 0]
     scripts[tabled] = other[tabled]
-    found = score(*texts, scripts, known.model)
+    data, offsets = texts
+    found = score(data, offsets, scripts, known.model)
     second = known.decided[other]
     second[tabled] = np.where(
         found.confidence[tabled] >= LID_DOUBT, known.places[other[tabled], found.best[tabled]], -1
@@ -199,14 +203,14 @@ def _with_other_script(texts: Any, letters: Any, main: Any, told: _Told, known: 
 
 
 def _with_lingua(column: pa.Array, told: _Told, known: _Known) -> _Told:
-    """Put lingua's guess where ours is in doubt; texts that say nothing are not asked about."""
+    """Put lingua's guess where ours is in doubt and lingua less so; texts that say nothing are not asked about."""
     nothing = len(known.names) - 1
     rows = np.flatnonzero((told.confidence < LINGUA_DOUBT) & (told.best < nothing))
     names, confidence = language_lingua.ask(column.take(pa.array(rows)).to_pylist())
     place = {name: at for at, name in reversed(list(enumerate(known.names)))}
-    taken = np.array([name in place for name in names], np.bool_)
-    told.best[rows[taken]] = [place[name] for name in names if name in place]
-    told.confidence[rows[taken]] = confidence[taken]
+    guess = np.array([place.get(name, nothing) for name in names], np.int64)
+    taken = (guess != nothing) & (confidence > told.confidence[rows])
+    told.best[rows[taken]], told.confidence[rows[taken]] = guess[taken], confidence[taken]
     return told
 
 

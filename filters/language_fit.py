@@ -1,4 +1,4 @@
-"""Fit the language model: a softmax per script over stretches of words, made sharp and given thresholds by other texts."""
+"""Fit the language model: a softmax per script over stretches of words, settled by other texts."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _settle(cut: _Cut, taught: Any, table: tuple[Any, float, Any]) -> tuple[floa
 def _stretches(cut: _Cut, lessons: Lessons, names: list[str], part: int, random: np.random.Generator) -> _Stretches:
     """Draw stretches of words of every text: of example sentences more short ones, of posts more whole ones."""
     column = {name: at for at, name in enumerate(names)}
-    kinds, sets = np.unique(lessons.sets, return_inverse=True)
+    _, sets = np.unique(lessons.sets, return_inverse=True)
     rows = cut.rows[lessons.parts[cut.rows] == part]
     examples = np.isin(lessons.sets[rows], list(EXAMPLE_SETS))
     found: list[tuple[Any, Any]] = []

@@ -1,4 +1,4 @@
-"""lingua, an optional package, for texts that the language model is in doubt about: slower by far, better on one word."""
+"""lingua, an optional package, for texts that our model doubts: slower by far, better on one word."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """Every table by ISO 15924 code, with the names of languages and the confidence each needs. Shapes: (languages,)."""
+    """Every table by ISO 15924 code, with the names of all languages and the confidence each needs."""
 
     languages: tuple[str, ...]
-    needed: npt.NDArray[np.float32]
+    needed: npt.NDArray[np.float32]  # (languages,)
     tables: Mapping[str, Table]
 
     @classmethod

@@ -50,6 +50,7 @@ def describe(files: Sequence[Path], posts: Lessons) -> dict[str, Any]:
             "posts_count": language_fit.POSTS_COUNT,
             "frequent": sorted(language_fit.FREQUENT),
             "frequent_count": language_fit.OFTEN,
+            "precision": language_fit.PRECISION,
             "lowest": language_fit.LOWEST,
             "highest": language_fit.HIGHEST,
             "lid_asked_below": language.LID_DOUBT,
@@ -111,14 +112,14 @@ def _data(card: Mapping[str, Any]) -> list[str]:
     return [
         "## Data",
         f"Made by `swarmfeed train language --data FILE... --out FOLDER --seed {card['seed']}` from "
-        f"{', '.join(card['inputs'])}. A tenth of each set, by a hash of the text, sharpens the probabilities and sets the "
-        "thresholds; of a set without a validation file another tenth is held out.",
+        f"{', '.join(card['inputs'])}. A tenth of each set, by a hash of the text, sharpens the probabilities and sets "
+        "the thresholds; of a set without a validation file another tenth is held out.",
         "\n".join(sets),
         f"Learnt are stretches of one word, of two, of three to six and of all, drawn anew in each of {fit['epochs']} "
         f"epochs. Languages count alike, {', '.join(fit['frequent'])} {fit['frequent_count']:.0f} times as much; in a "
-        f"language a set of posts counts {fit['posts_count']:.0f} times as much as one of examples. The confidence that "
-        "a language needs is the median less the standard deviation of that of right answers on such stretches of the "
-        f"other tenth, within {fit['lowest']} and {fit['highest']}.",
+        f"language a set of posts counts {fit['posts_count']:.0f} times as much as one of examples. The "
+        f"confidence that a language needs is the lowest from which on {fit['precision']:.0%} of such stretches of the "
+        f"other tenth that are told to be in it are, within {fit['lowest']} and {fit['highest']}.",
     ]
 
 
@@ -127,8 +128,8 @@ def _varieties() -> list[str]:
     return [
         "## Varieties",
         f"Taken together: {merged}. Each pair was confused on whole sentences, or is one language under two codes. "
-        f"Not taught from tatoeba_laser, because nobody posts in them, because it has too few sentences, or because they "
-        f"took words from a large neighbour: {', '.join(sorted(LEFT_OUT))}. Of these lid.176 knows most.",
+        f"Not taught from tatoeba_laser, because nobody posts in them, because it has too few sentences, or "
+        f"because they took words from a large neighbour: {', '.join(sorted(LEFT_OUT))}. Of these lid.176 knows most.",
     ]
 
 

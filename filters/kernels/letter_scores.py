@@ -14,7 +14,7 @@ from filters.kernels.letter_grams import Scripts, hash_word, longest_of, word_en
 from filters.kernels.utf8 import Bytes, Offsets
 
 MOST_WORDS = 64  # words looked at for a second language
-SWITCH = 3.0  # what going from one language to the other costs, in nats
+SWITCH = 2.0  # what going from one language to the other costs, in nats
 LEAST_GAIN = 8.0  # nats by which two languages must explain the words better than one
 LEAST_SHARE = 0.2  # of the letters
 

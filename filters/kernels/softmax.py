@@ -10,18 +10,18 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _probabilities(weights: Any, bias: Any, ids: Any, power: float, scores: Any) -> float:
+def _probabilities(weights: Any, bias: Any, ids: Any, power: float, scores: Any) -> Any:
     """Write the softmax of one example; return what its sum was scaled by."""
     scores[:] = 0
     for k in ids:
         for column in range(len(scores)):
             scores[column] += weights[k, column]
-    scale = np.float32(len(ids) ** -power)
-    top = np.float32(-1e30)
+    scale: Any = np.float32(len(ids) ** -power)
+    top: Any = np.float32(-1e30)
     for column in range(len(scores)):
         scores[column] = scores[column] * scale + bias[column]
         top = max(top, scores[column])
-    total = np.float32(0)
+    total: Any = np.float32(0)
     for column in range(len(scores)):
         scores[column] = math.exp(scores[column] - top)
         total += scores[column]
@@ -31,18 +31,19 @@ def _probabilities(weights: Any, bias: Any, ids: Any, power: float, scores: Any)
 
 
 @njit(cache=True, nogil=True)
-def descend(ids: Any, examples: Any, targets: Any, model: Any, step: Any) -> float:
+def descend(ids: Any, examples: Any, targets: Any, model: Any, step: Any) -> Any:
     """Take one Adagrad step per example, in order; return the mean loss.
 
-    `examples` (n, 2) are stretches of `ids`; `targets` (label, weight); `model` (weights (rows, labels), squares (rows,),
-    bias (labels,)); `step` (rate, power of the feature count that a sum is divided by). One squared sum a row.
+    `examples` (n, 2) are stretches of `ids`; `targets` (label, weight); `model` (weights (rows, labels), squares
+    (rows,), bias (labels,)); `step` (rate, power of the feature count that a sum is divided by). One squared sum a row.
     Source: Duchi, Hazan, Singer, "Adaptive Subgradient Methods", JMLR 2011.
     """
     weights, squares, bias = model
     labels, loads = targets
     rate, power = step
     scores = np.zeros(weights.shape[1], np.float32)
-    loss, mass = 0.0, 0.0
+    loss: Any = 0.0
+    mass: Any = 0.0
     for number in range(len(examples)):
         own = ids[examples[number, 0] : examples[number, 1]]
         if len(own) == 0:
@@ -52,7 +53,7 @@ def descend(ids: Any, examples: Any, targets: Any, model: Any, step: Any) -> flo
         loss -= load * math.log(max(scores[labels[number]], 1e-9))
         mass += load
         scores[labels[number]] -= np.float32(1)
-        norm = np.float32(0)
+        norm: Any = np.float32(0)
         for column in range(len(scores)):
             scores[column] *= load
             norm += scores[column] * scores[column]
