@@ -25,10 +25,10 @@ LEAST_TEXTS, LEAST_SHARE = 20, 0.05  # texts of a language in a script, and shar
 MOST_WEIGHT = 40.0  # a rare cell is lifted so far and no further: a handful of texts must not rule
 CLIP = 0.9995  # share of weights that keep their size when squeezed into a byte
 LOWEST, HIGHEST = 0.3, 0.9  # bounds of a threshold
-PRECISION = 0.8  # share of the stretches told to be in a language that shall be
-POSTS_COUNT, EXAMPLES_COUNT = 8.0, 1.0  # what a set counts in a language beside the others: posts are what is to come
+PRECISION = 0.5  # share of the stretches told to be in a language that shall be: more likely right than wrong
+POSTS_COUNT, EXAMPLES_COUNT = 12.0, 1.0  # what a set counts in a language beside the others: posts are what is to come
 EXAMPLE_SETS = frozenset(("tatoeba_laser", "lingua_ngrams"))
-OFTEN = 4.0  # what a language of `FREQUENT` counts beside another
+OFTEN = 8.0  # what a language of `FREQUENT` counts beside another
 FREQUENT = frozenset(("ar", "de", "en", "es", "fr", "hi-Latn", "it", "pt", "ru"))
 
 WHOLE, FEW = 0, 3  # words of a stretch: all, or three to six

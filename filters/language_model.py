@@ -94,7 +94,8 @@ class LanguageModel:
             scales[at], sharpness[at] = table.scale, table.sharpness
             bias[at, :width], places[at, :width] = table.bias, table.languages
             start += table.weights.size
-        weights = np.concatenate([table.weights.ravel() for table in self.tables.values()])
+        padded = [np.where(table.languages >= 0, table.weights, np.int8(-127)) for table in self.tables.values()]
+        weights = np.concatenate([table.ravel() for table in padded])  # a column that pads explains no word
         return Model(weights, starts, bits, widths, scales, bias, sharpness), places
 
 

@@ -19,7 +19,6 @@ LEAST_GAIN = 8.0  # nats by which two languages must explain the words better th
 LEAST_SHARE = 0.2  # of the letters
 
 _NONE = -1
-_TABLES = (CLASS, SCRIPT)
 
 Floats = npt.NDArray[np.float32]
 
@@ -117,43 +116,53 @@ def _second(words: Any, letters: Any, best: int, path: Any) -> tuple[int, float]
 
 
 @njit(cache=True, nogil=True)
-def _score(data: Any, offsets: Any, scripts: Any, model: Any, out: Any) -> None:
+def _sum_words(cells: Any, size: int, table: Any, work: Any) -> tuple[int, int]:
+    """Write each word's scores and letters and the sum over all words; return how many words and features."""
+    weights, start, bits, scale, bias = table
+    ids, sums, total, words, letters = work
+    width = len(bias)
+    total[:width] = 0
+    at, count, features = 0, 0, 0
+    while at + 1 < size:
+        stop = word_end(cells, at)
+        n = hash_word(cells, at, stop, bits, ids)
+        _add_word(weights, start, width, ids[:n], sums)
+        for column in range(width):
+            total[column] += sums[column]
+        if count < MOST_WORDS:
+            pace = np.float32(scale / math.sqrt(n))
+            for column in range(width):
+                words[count, column] = sums[column] * pace
+            letters[count] = stop - at - 2
+            count += 1
+        features += n
+        at = stop - 1
+    return count, features
+
+
+@njit(cache=True, nogil=True)
+def _score(data: Any, offsets: Any, scripts: Any, tables: Any, model: Any, out: Any) -> None:
     weights, starts, bits, widths, scales, bias, sharpness = model
     best, confidence, second, share = out
-    room = longest_of(offsets) + 3
+    room, widest = longest_of(offsets) + 3, bias.shape[1]
     cells, ids = np.empty(room, np.int32), np.empty(6 * room, np.int32)
-    sums, total = np.zeros(bias.shape[1], np.int32), np.zeros(bias.shape[1], np.int32)
-    words, letters = np.zeros((MOST_WORDS, bias.shape[1]), np.float32), np.zeros(MOST_WORDS, np.int64)
+    sums, total, scores = np.zeros(widest, np.int32), np.zeros(widest, np.int32), np.zeros(widest, np.float32)
+    words, letters = np.zeros((MOST_WORDS, widest), np.float32), np.zeros(MOST_WORDS, np.int64)
     path = np.zeros((MOST_WORDS + 1, 2), np.bool_)
     for row in range(len(offsets) - 1):
         script = scripts[row]
         if script < 0:
             continue
         width = widths[script]
-        scale = scales[script]
-        size = write_words(data, (offsets[row], offsets[row + 1]), script, _TABLES, cells)
-        total[:width] = 0
-        at, count, features = 0, 0, 0
-        while at + 1 < size:
-            stop = word_end(cells, at)
-            n = hash_word(cells, at, stop, bits[script], ids)
-            _add_word(weights, starts[script], width, ids[:n], sums)
-            pace = np.float32(scale / math.sqrt(n))
-            for column in range(width):
-                total[column] += sums[column]
-                if count < MOST_WORDS:
-                    words[count, column] = sums[column] * pace
-            if count < MOST_WORDS:
-                letters[count] = stop - at - 2
-                count += 1
-            features += n
-            at = stop - 1
+        size = write_words(data, (offsets[row], offsets[row + 1]), script, tables, cells)
+        table = (weights, starts[script], bits[script], scales[script], bias[script, :width])
+        count, features = _sum_words(cells, size, table, (ids, sums, total, words, letters))
         if features == 0:
             continue
-        scores = np.empty(width, np.float32)
+        pace = np.float32(scales[script] / math.sqrt(features))
         for column in range(width):
-            scores[column] = total[column] * np.float32(scale / math.sqrt(features)) + bias[script, column]
-        best[row], confidence[row] = _softmax(scores, sharpness[script])
+            scores[column] = total[column] * pace + bias[script, column]
+        best[row], confidence[row] = _softmax(scores[:width], sharpness[script])
         second[row], share[row] = _second(words[:count, :width], letters[:count], best[row], path)
 
 
@@ -166,5 +175,5 @@ def score(data: Bytes, offsets: Offsets, scripts: Scripts, model: Model) -> Scor
         np.full(rows, _NONE, np.int32),
         np.zeros(rows, np.float32),
     )
-    _score(data, offsets, scripts, tuple(model), tuple(found))
+    _score(data, offsets, scripts, (CLASS, SCRIPT), tuple(model), tuple(found))
     return found
