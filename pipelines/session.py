@@ -28,8 +28,10 @@ EVERY_START = b"Using incubator modules: jdk.incubator.vector"  # Spark asks for
 MASTER = re.compile(r"local|local\[(\d+|\*)(,\d+)?\]|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://.+")
 MEMORY = re.compile(r"\d+[kmgt]b?", re.IGNORECASE)
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules and waits: it should start fast
+SMALL_START = "-Xms96m -Xmn48m"  # it grows to what it needs, instead of to a share of the machine's memory
 JAVA_OPTIONS = (  # and need not verify, class by class, the jars it came with
-    f"{QUICK_START} -XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+    f"{QUICK_START} {SMALL_START} -XX:+IgnoreUnrecognizedVMOptions "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
 RETAINED = "20"
 JAVA_HINT = "install a JDK 17 or newer (Debian: apt-get install openjdk-17-jdk-headless) or set JAVA_HOME"
