@@ -28,9 +28,10 @@ EVERY_START = b"Using incubator modules: jdk.incubator.vector"  # Spark asks for
 MASTER = re.compile(r"local|local\[(\d+|\*)(,\d+)?\]|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://.+")
 MEMORY = re.compile(r"\d+[kmgt]b?", re.IGNORECASE)
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules and waits: it should start fast
-SMALL_START = "-Xms96m -Xmn48m"  # it grows to what it needs, instead of to a share of the machine's memory
+# The heap follows what it holds: left alone it starts at a share of the machine's memory, filled before it collects.
+HEAP = "-Xms96m -Xmn64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
 JAVA_OPTIONS = (  # and need not verify, class by class, the jars it came with
-    f"{QUICK_START} {SMALL_START} -XX:+IgnoreUnrecognizedVMOptions "
+    f"{QUICK_START} {HEAP} -XX:+IgnoreUnrecognizedVMOptions "
     "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
 RETAINED = "20"
