@@ -20,7 +20,7 @@ NEAR_BYTES = 120  # signs farther apart than this do not belong together
 _TICK, _BACKSLASH, _QUOTE = 0x60, 0x5C, 0x22
 _OPEN, _CLOSE, _LESS, _GREATER, _EQUALS, _HYPHEN = 0x28, 0x29, 0x3C, 0x3E, 0x3D, 0x2D
 
-_LOWER, _UPPER, _DIGIT, _SIGN, _OPERATOR = (1 << bit for bit in range(5))
+_LOWER, _UPPER, _DIGIT, _SIGN, _OPERATOR, _NAMING = (1 << bit for bit in range(6))
 
 
 def _byte_kinds() -> Any:
@@ -31,6 +31,7 @@ def _byte_kinds() -> Any:
         (b"0123456789", _DIGIT),
         (b"(){}[]=;<>\\_$`\"*&|:-/~!+", _SIGN),
         (b"=!<>+-*&|:", _OPERATOR),
+        (b"$[]*<>&.", _NAMING),  # beside letters and digits, in a variable and its type
     ):
         kinds[list(letters)] |= kind
     return kinds
@@ -86,28 +87,43 @@ def _call(data: Any, at: int, token: tuple[int, int]) -> int:
         start -= 1
         dots += data[start] == 0x2E
     after = _byte(data, at + 1, token)
-    if at - start < 2 or not _is(data[start], _LOWER):
-        return 0
+    if at - start < 2 or not _is(data[start], _LOWER) or data[at - 1] == 0x2E:
+        return 0  # "so far....(more)" is prose
     if after == _QUOTE or after == 0x27 or after == _CLOSE or dots > 1:
         return SURE
-    if not _is_name(after) or _reads(data, at + 1, token[1], b"s)") or _reads(data, at + 1, token[1], b"es)"):
+    ended = _holds(data, at, token[1], _CLOSE) or _holds(data, at, token[1], 0x2C)
+    plural = _reads(data, at + 1, token[1], b"s)") or _reads(data, at + 1, token[1], b"es)")
+    if plural or not ended or not _is_name(after):
         return 0
     return CALL | SNAKE_CASE if dots else CALL
 
 
 @njit(cache=True, nogil=True)
-def _operator(data: Any, at: int, token: tuple[int, int]) -> int:
-    """Return the sign of a run of operator characters that begins at `at`."""
+def _assigns(data: Any, start: int, at: int) -> bool:
+    """Tell whether an `=` between spaces has a variable before it: few words and no prose, back to the line's start."""
+    spaces = 0
+    here = at
+    while here > start and data[here - 1] != 0x0A and spaces < 3:
+        here -= 1
+        spaces += data[here] == 0x20
+        if data[here] >= 0x80 or not (_is_name(data[here]) or data[here] == 0x20 or _is(data[here], _NAMING)):
+            return False
+    return here < at and spaces < 3 and not _is(data[here], _DIGIT)
+
+
+@njit(cache=True, nogil=True)
+def _operator(data: Any, at: int, token: tuple[int, int], row: tuple[int, int]) -> int:
+    """Return the sign of a run of operator characters that begins at `at`; alone, something must follow in the line."""
     stop = at
     while stop < token[1] and _is(data[stop], _OPERATOR):
         stop += 1
     before, after = _byte(data, at - 1, token), _byte(data, stop, token)
-    alone = before == 0 and after == 0
+    alone = before == 0 and after == 0 and stop < row[1] and data[stop] == 0x20
     named = _is_name(before) or before == _CLOSE or before == 0x5D
     joins = named and (_is_name(after) or after == _QUOTE or after == 0x27 or after == 0x24)
     size = stop - at
     if size == 1 and data[at] == _EQUALS:
-        return ASSIGNMENT if joins or alone else 0
+        return ASSIGNMENT if joins or (alone and _assigns(data, row[0], at)) else 0
     if size == 2 and (_reads(data, at, stop, b"->") or _reads(data, at, stop, b"::")):
         return ARROW if joins else 0
     if size == 2 and _reads(data, at, stop, b"=>"):
@@ -155,7 +171,7 @@ def _bracket(data: Any, at: int, token: tuple[int, int]) -> int:
     byte, after = data[at], _byte(data, at + 1, token)
     if byte == 0x5B:
         ranged = _is_name(after) and _byte(data, at + 2, token) == _HYPHEN and _is_name(_byte(data, at + 3, token))
-        closed = ranged and (_byte(data, at + 4, token) == 0x5D or _is_name(_byte(data, at + 4, token)))
+        closed = ranged and (_byte(data, at + 4, token) == 0x5D or _byte(data, at + 5, token) == _HYPHEN)
         return CHARACTER_CLASS if closed or (after == 0x5E and _holds(data, at, token[1], 0x5D)) else 0
     if byte == 0x7B and (after == _QUOTE or (after == 0x27 and _holds(data, at, token[1], 0x3A))):
         return SURE
@@ -164,14 +180,14 @@ def _bracket(data: Any, at: int, token: tuple[int, int]) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _sign_at(data: Any, at: int, token: tuple[int, int]) -> int:
+def _sign_at(data: Any, at: int, token: tuple[int, int], row: tuple[int, int]) -> int:
     byte, before, after = data[at], _byte(data, at - 1, token), _byte(data, at + 1, token)
     if byte == _OPEN:
         return _call(data, at, token)
     if byte == _LESS and (_is(after, _LOWER) or after == 0x2F):
         return _tag(data, at, token)
     if _is(byte, _OPERATOR):
-        return 0 if _is(before, _OPERATOR) else _operator(data, at, token)
+        return 0 if _is(before, _OPERATOR) else _operator(data, at, token, row)
     if byte == _BACKSLASH:
         return _escape(data, at, token)
     if byte == 0x5B or byte == 0x7B or byte == 0x7D:
@@ -203,9 +219,10 @@ def _whole_token(data: Any, token: tuple[int, int], end: int) -> int:
         if _reads(data, first, stop, root):
             return PATH
     last, before = data[stop - 1], _byte(data, stop - 2, token)
-    if last == 0x3B and (stop == end or data[stop] == 0x0A or before == _CLOSE or before == 0x7D or before == 0x5D):
-        return END
-    return 0
+    if last != 0x3B:
+        return 0
+    called = before == _CLOSE and data[first] != _OPEN and _holds(data, first, stop, _OPEN)
+    return END if called or (before != _CLOSE and (stop == end or data[stop] == 0x0A)) else 0
 
 
 @njit(cache=True, nogil=True)
@@ -236,19 +253,17 @@ def _inline(data: Any, at: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _token_signs(data: Any, token: tuple[int, int], end: int) -> int:
+def _token_signs(data: Any, token: tuple[int, int], row: tuple[int, int]) -> int:
     first, stop = token
     if (data[first] == 0x40 or data[first] == 0x23) and not _reads(data, first, stop, b"#include"):
         return 0
-    signs = _whole_token(data, token, end)
+    signs = _whole_token(data, token, row[1])
     for at in range(first, stop):
         if data[at] == 0x3A and _reads(data, at, stop, b"://"):
             return 0
         if _is(data[at], _SIGN):
-            signs |= _sign_at(data, at, token)
-    if signs & CALL and (data[stop - 1] == 0x3A or data[stop - 1] == 0x7B) and data[stop - 2] == _CLOSE:
-        signs |= END
-    return signs
+            signs |= _sign_at(data, at, token, row)
+    return signs & ~SNAKE_CASE if _holds(data, first, stop, 0x40) else signs  # the name of an account
 
 
 @njit(cache=True, nogil=True)
@@ -274,7 +289,7 @@ def has_code(data: Any, start: int, end: int, wording: int) -> bool:
         if any_sign or upper > 1:
             found = _error(data, (first, at)) if upper > 1 else 0
             if any_sign:
-                found |= _token_signs(data, (first, at), end)
+                found |= _token_signs(data, (first, at), (start, end))
                 found |= _ticks(data, first, at, end)
             if found and first - last > NEAR_BYTES:
                 signs = wording
