@@ -20,7 +20,8 @@ from schemas.columns import QUALITY
 
 MIN_CASED_LETTERS = 8  # fewer say nothing about shouting
 
-MIN_LINKS = 3  # a post with fewer is no list of links, however few its words
+MIN_LINKS = 3  # a post with fewer is no list of links, however few its words,
+MIN_HASHTAGS = 5  # nor of hashtags
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class Quality(Scored):
     longest run of one character, from three on (of all characters that can be seen). In scripts without spaces a
     character is a word and counts as repeated together with the one before it. `entropy` is Shannon's, in bits, of the
     folded letters and digits outside spans. `template` says that the post opens with a line, or holds words, that only
-    automatic posts have, or that it is a list of measurements. `words_per_link` is null under MIN_LINKS links.
-    `is_question` says that the first or the last sentence asks: by its mark, or by how it begins or ends where that is
-    safe. `topic` is null unless words of one topic stand out. The words that are known are those of `wordlists/`.
+    automatic posts have, or that it is a list of measurements. `words_per_link` and `words_per_hashtag` are null under
+    MIN_LINKS and MIN_HASHTAGS: such a post is no list. `is_question` says that the first or the last sentence asks: by
+    its mark, or by how it begins or ends where that is safe. `topic` is null unless the words of one stand out. The
+    words that are known are those of `wordlists/`.
 
     >>> post = pa.array([{"text": "GO GO GO #win"}], pa.struct([("text", pa.string())]))
     >>> stage, language = Quality(), pa.array([{"lang": "en"}])
@@ -62,7 +64,7 @@ def _rules(texts: pa.Array, tags: pa.Array) -> dict[str, pa.Array]:
     counts, reals, flags, told = measure(*utf8_buffers(texts), _numbered(tags, languages), known)
     total = np.maximum(counts[:, words.TOTAL], 1)
     cased = counts[:, words.CASED_LETTERS]
-    links = counts[:, words.SPANS + LINK]
+    links, hashtags = counts[:, words.SPANS + LINK], counts[:, words.SPANS + HASHTAG]
     return {
         "readable_chars": pa.array(counts[:, words.READABLE]),
         "words": pa.array(counts[:, words.WORDS]),
@@ -75,7 +77,7 @@ def _rules(texts: pa.Array, tags: pa.Array) -> dict[str, pa.Array]:
         "entropy": pa.array(np.ascontiguousarray(reals[:, ENTROPY])),
         "template": pa.array(flags[:, IS_TEMPLATE]),
         "bait_share": pa.array(np.ascontiguousarray(reals[:, BAIT_SHARE])),
-        "hashtags": pa.array(counts[:, words.SPANS + HASHTAG]),
+        "words_per_hashtag": _share(counts[:, words.WORDS], np.maximum(hashtags, 1), hashtags < MIN_HASHTAGS),
         "words_per_link": _share(counts[:, words.WORDS], np.maximum(links, 1), links < MIN_LINKS),
         "exclamations": pa.array(counts[:, words.EXCLAMATIONS]),
         "has_code": pa.array(flags[:, HAS_CODE]),

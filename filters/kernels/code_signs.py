@@ -29,7 +29,7 @@ def _byte_kinds() -> Any:
         (b"abcdefghijklmnopqrstuvwxyz", _LOWER),
         (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", _UPPER),
         (b"0123456789", _DIGIT),
-        (b"(){}[]=;<>\\_$`\"*&|:-/~!+", _SIGN),
+        (b'(){}[]=;<>\\_$`"*&|:-/~!+', _SIGN),
         (b"=!<>+-*&|:", _OPERATOR),
         (b"$[]*<>&.", _NAMING),  # beside letters and digits, in a variable and its type
     ):
@@ -58,10 +58,10 @@ def _reads(data: Any, at: int, end: int, word: bytes) -> bool:
     """Tell whether `word` stands at `at`."""
     if at < 0 or at + len(word) > end:
         return False
-    for index in range(len(word)):
-        if data[at + index] != word[index]:
-            return False
-    return True
+    same = 0
+    while same < len(word) and data[at + same] == word[same]:
+        same += 1
+    return same == len(word)
 
 
 @njit(cache=True, nogil=True)
@@ -72,10 +72,10 @@ def _byte(data: Any, at: int, token: tuple[int, int]) -> Any:
 
 @njit(cache=True, nogil=True)
 def _holds(data: Any, at: int, end: int, byte: int) -> bool:
-    for here in range(at, end):
-        if data[here] == byte:
-            return True
-    return False
+    here = at
+    while here < end and data[here] != byte:
+        here += 1
+    return here < end
 
 
 @njit(cache=True, nogil=True)
@@ -89,7 +89,7 @@ def _call(data: Any, at: int, token: tuple[int, int]) -> int:
     after = _byte(data, at + 1, token)
     if at - start < 2 or not _is(data[start], _LOWER) or data[at - 1] == 0x2E:
         return 0  # "so far....(more)" is prose
-    if after == _QUOTE or after == 0x27 or after == _CLOSE or dots > 1:
+    if after in (_QUOTE, 0x27, _CLOSE) or dots > 1:
         return SURE
     ended = _holds(data, at, token[1], _CLOSE) or _holds(data, at, token[1], 0x2C)
     plural = _reads(data, at + 1, token[1], b"s)") or _reads(data, at + 1, token[1], b"es)")

@@ -215,7 +215,7 @@ def _is_word_at(data: Any, at: int, end: int, table: Any) -> bool:
 
 @njit(cache=True, nogil=True)
 def _take_mark(data: Any, bounds: tuple[int, int], code: int, table: Any, work: Any) -> None:
-    """End the sentence at its mark, unless a letter follows ("don?t", "3.5") or a bracket opens right before ("(?)")."""
+    """End the sentence at its mark, unless a letter follows ("don?t", "3.5") or a bracket opens before it ("(?)")."""
     mark = _mark_of(code, work[_LAST_LETTER])
     if mark == 0:
         return
