@@ -226,9 +226,9 @@ class Verdict:
         yield _Column(Reason.EMPTY, "quality.readable_chars", chars, "at least", one, chars < 1)
         yield from self._language_columns(tags)
         encoded = tags.dictionary_encode()
-        short = self._brevity(batch, encoded)
+        enough = self._brevity(batch, encoded)
         # n characters have at most log2(n) bits each: in a text that is too short anyway, entropy says nothing
-        too_few = chars < np.fmax(self._thresholds("min_readable_chars", encoded) * short, 1)
+        too_few = chars < np.fmax(self._thresholds("min_readable_chars", encoded) * enough, 1)
         headline = self._headlines(batch, encoded)
         for rule in RULES:
             measured = _numbers(batch, rule.measure)
@@ -238,7 +238,7 @@ class Verdict:
                 measured = np.where(headline, np.float32("nan"), measured)
             threshold = self._thresholds(rule.key, encoded)
             if rule.reason is Reason.TOO_SHORT:
-                threshold = threshold * short
+                threshold = np.where(enough < 1, np.round(threshold * enough, 2), threshold)
             crossed = measured < threshold if rule.bound == "at least" else measured > threshold
             yield _Column(rule.reason, rule.measure, measured, rule.bound, threshold, crossed)
         template = _child(batch, "quality.template", pa.bool_())
