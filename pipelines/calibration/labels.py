@@ -124,9 +124,7 @@ def judge(scored: Scored, verdict: Verdict, labels: Labels) -> dict[str, Judgeme
     return {scale.key: _judgement(scale, np.concatenate(places[scale.key]), found, labels) for scale in scales}
 
 
-def _judgement(
-    scale: Scale, places: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], labels: Labels
-) -> Judgement:
+def _judgement(scale: Scale, places: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], labels: Labels) -> Judgement:
     mark = _mark(scale)
     assert mark is not None
     marks = labels.marks[mark.name][rows]
