@@ -60,9 +60,8 @@ def wish_of(keep: float | None, move: list[str], costs: list[str], each_language
         raise ConfigError("--move: expected with --keep, which says how far")
     if both := [key for key in move if key in parsed]:
         raise ConfigError(f"--move {both[0]}: it stands where --cost puts it; name it once")
-    return Wish(
-        keep, tuple(dict.fromkeys(move)) or tuple(key for key in SCORES if key not in parsed), parsed, each_language
-    )
+    moving = tuple(dict.fromkeys(move)) or tuple(key for key in SCORES if key not in parsed)
+    return Wish(keep, moving, parsed, each_language)
 
 
 def calibrate(order: CalibrationOrder) -> Figures:

@@ -42,7 +42,7 @@ class Batch:
 
 @dataclass
 class Curves:
-    """Counts of posts. Shapes: (languages, bands), and for each threshold (languages or bands, places on its scale + 1).
+    """Counts of posts. Shapes: (languages, bands); for each threshold (languages or bands, places on its scale + 1).
 
     A post stands in a threshold's histogram, at the first place that lets it through, when no other rule rejects it.
     Those by length leave languages out that have a threshold of their own.
@@ -56,6 +56,7 @@ class Curves:
     alone: dict[str, Counts] = field(default_factory=dict)  # posts of which it is the only reason
     by_language: dict[str, Counts] = field(default_factory=dict)
     by_length: dict[str, Counts] = field(default_factory=dict)
+    without: dict[str, Counts] = field(default_factory=dict)  # posts that no other rule rejects, shape (bands,)
 
     @cached_property
     def scales(self) -> dict[str, Scale]:
@@ -100,6 +101,8 @@ class Curves:
         places = scale.places(seen.measured[scale.key])
         size = len(scale.values) + 1
         _count(self._of(self.by_language, scale.key, size), seen.languages[rows], places[rows])
+        without = self.without.setdefault(scale.key, np.zeros(len(BANDS), np.int64))
+        without += np.bincount(seen.bands[rows], minlength=len(BANDS))
         rows &= self.common(scale.key)[seen.languages]
         lengths = self.by_length.setdefault(scale.key, np.zeros((len(BANDS), size), np.int64))
         _count(lengths, seen.bands[rows], places[rows])

@@ -49,32 +49,41 @@ def _reason(curves: Curves, name: str, rows: Mapping[str, int]) -> Figures:
 def _threshold(curves: Curves, scale: Scale, tags: list[str], judgement: Judgement | None) -> Figures:
     """Return where a threshold stands, what is kept there, with the rule off, and along its scale."""
     key, verdict = scale.key, curves.verdict
+    threshold, posts = getattr(verdict, key), int(curves.posts.sum())
     common = curves.kept_at(key)
-    lengths = curves.kept_at_lengths(key)
-    sizes = curves.posts.sum(axis=0)
-    chosen = _points(scale, common, getattr(verdict, key))
+    chosen = _points(scale, common, threshold)
     found: Figures = {
         "key": key,
         "reason": scale.rule.reason.value,
         "measure": scale.rule.measure,
         "bound": scale.rule.bound,
-        **_there(scale, common, getattr(verdict, key), int(curves.posts.sum())),
+        "threshold": threshold,
+        "kept": _share(int(curves.kept.sum()), posts),
+        "alone": _share(int(curves.without[key].sum() - curves.kept.sum()), posts),
         "values": [scale.values[place] for place in chosen],
-        "curve": _shares(common[chosen], int(curves.posts.sum())),
+        "curve": _shares(common[chosen], posts),
         "languages": {},
-        "lengths": {
-            band: _there(scale, lengths[n], getattr(verdict, key), int(sizes[n]))
-            | {"curve": _shares(lengths[n][chosen], int(sizes[n]))}
-            for n, band in enumerate(BANDS)
-        },
+        "lengths": _lengths(curves, key, chosen),
     }
     for tag in tags:
-        kept, posts = curves.kept_at_of(key, tag), int(curves.posts[curves.tags[tag]].sum())
-        threshold = verdict.threshold(key, tag) if key != "keep_copies" else verdict.keep_copies
-        found["languages"][tag] = _there(scale, kept, threshold, posts) | {"curve": _shares(kept[chosen], posts)}
+        kept, read = curves.kept_at_of(key, tag), int(curves.posts[curves.tags[tag]].sum())
+        there = _there(scale, kept, verdict.threshold(key, tag), read)
+        found["languages"][tag] = there | {"curve": _shares(kept[chosen], read)}
     if judgement is not None:
         found["labels"] = _labels(scale, judgement, chosen, getattr(verdict, key))
     return found
+
+
+def _lengths(curves: Curves, key: str, chosen: list[int]) -> Figures:
+    at, sizes, kept = curves.kept_at_lengths(key), curves.posts.sum(axis=0), curves.kept.sum(axis=0)
+    return {
+        band: {
+            "kept": _share(int(kept[n]), int(sizes[n])),
+            "alone": _share(int(curves.without[key][n] - kept[n]), int(sizes[n])),
+            "curve": _shares(at[n][chosen], int(sizes[n])),
+        }
+        for n, band in enumerate(BANDS)
+    }
 
 
 def _there(scale: Scale, kept: Counts, threshold: float | None, posts: int) -> Figures:
@@ -99,7 +108,7 @@ def _labels(scale: Scale, judgement: Judgement, chosen: list[int], threshold: fl
 
 
 def _points(scale: Scale, kept: Counts, threshold: float | None) -> list[int]:
-    """Return places to draw, by rising value: spread evenly up to where nothing changes any more, and the one in force."""
+    """Return places to draw, by rising value: spread evenly up to where nothing changes any more, and that in force."""
     rising = scale.rule.bound == "at most"
     order = np.arange(len(scale.values)) if rising else np.arange(len(scale.values))[::-1]
     changing = np.flatnonzero(np.diff(kept[:-1][order])) + 1

@@ -1,4 +1,4 @@
-"""Draw a calibration: for each threshold the kept share along its scale, by language and by length, as one HTML page."""
+"""Draw a calibration as one HTML page: for each threshold the kept share along its scale, by language and length."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Panel:
 
 
 def render(figures: Mapping[str, Any]) -> str:
-    """Return the page; the costliest threshold stands first, and those that reject nothing at any place are only named."""
+    """Return the page; the costliest threshold stands first, those that never reject anything are only named."""
     thresholds = sorted(figures["thresholds"], key=lambda one: -one["alone"])
     silent = [one["key"] for one in thresholds if min(one["curve"]) == max(one["curve"])]
     panels = [_panel(one) for one in thresholds if one["key"] not in silent]

@@ -68,7 +68,7 @@ def _keep_share(scored: Scored, verdict: Verdict, wish: Wish) -> tuple[Verdict, 
     """Move some thresholds by one strictness until the wanted share of posts is kept, or a little more.
 
     At strictness s each of them rejects at most the share s of the posts that no other rule rejects, so none of them is
-    led by how its score is scaled. Two passes: what each rejects where it stands, and at which strictness each post goes.
+    led by how its score is scaled. Two passes: what each rejects at each place, and at which strictness each post goes.
     """
     assert wish.keep is not None
     tags = list(measure(scored, verdict).languages(MIN_POSTS)) if wish.each_language else []
@@ -107,7 +107,7 @@ def _rejecting(loose: Curves, key: str, groups: Counts) -> Shares:
 
 
 def _kept_by_strictness(scored: Scored, loose: Curves, groups: Counts, rejecting: Mapping[str, Shares]) -> Counts:
-    """Return how many posts of each group are kept, shape (groups, STEPS + 2): with the rules off, then step by step."""
+    """Return how many posts of each group are kept with the rules off and at each step, shape (groups, STEPS + 2)."""
     gone = np.zeros((int(groups.max(initial=0)) + 1, STEPS + 2), np.int64)
     for batch in scored.batches():
         languages, steps = _goes_at(loose, batch, rejecting)

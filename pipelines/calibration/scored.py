@@ -57,7 +57,7 @@ def open_scored(where: Path) -> Scored:
 
 
 def _as_read(batch: pa.RecordBatch, more: Sequence[str], path: Path) -> pa.RecordBatch:
-    """Give the verdict's columns their types, nulls where a column or a field of it is missing; leave deleted posts out."""
+    """Give the verdict's columns their types, nulls where one or a field of it is missing; leave deleted posts out."""
     kinds = {name: getattr(columns, name.upper()) for name in Verdict.reads}
     there = {name: batch.column(name) for name in batch.schema.names}
     made = {name: _fitted(there.get(name), kind, batch.num_rows, f"{path}: {name}") for name, kind in kinds.items()}

@@ -13,7 +13,7 @@ LANGUAGES = 3
 
 
 def print_calibration(figures: Mapping[str, Any], console: Console) -> None:
-    """Print the kept share, each threshold with its cost in all and in the most frequent languages, and what was moved."""
+    """Print the kept share, each threshold's cost in all and in the most frequent languages, and what was moved."""
     posts, kept = figures["posts"], figures["kept"]
     console.print(Text.assemble((f"{kept / posts:.1%} kept", "bold cyan"), f" of {posts:,} posts"))
     groups = [f"{name} {one['kept'] / max(one['posts'], 1):.1%}" for name, one in figures["languages"].items()]
