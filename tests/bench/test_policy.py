@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from epochs import WORDS, Output, post
+from epochs import Output, post
 
 from bench import policy
 from pipelines.calibration.scales import KEYS
