@@ -252,7 +252,6 @@ class Verdict:
         deleted = _child(batch, "duplicates.deleted", pa.bool_())
         yield Found(Reason.DELETED, "duplicates.deleted", deleted, "not", True, _true(deleted))
 
-<<<<<<< HEAD
     def _brevity(self, batch: pa.RecordBatch, tags: pa.DictionaryArray) -> Numbers:
         """Return the share of the minimal length that is enough for each row: less than 1 for questions and code."""
         dense = _true(_child(batch, "quality.is_question", pa.bool_()))
@@ -265,10 +264,7 @@ class Verdict:
         enough = _numbers(batch, "quality.words") >= self._thresholds("min_headline_words", tags)
         return enough & (_numbers(batch, "quality.exclamations") == 0)
 
-    def _duplicate_columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
-=======
     def _duplicate_columns(self, batch: pa.RecordBatch) -> Iterator[Found]:
->>>>>>> policy
         """Ask what a post duplicates; of copies, which one of them it is, where that is known."""
         kinds = _child(batch, "duplicates.kind", pa.string())
         copy = _numbers(batch, "duplicates.copy")
