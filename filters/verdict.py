@@ -108,7 +108,8 @@ class Finding:
 class Found:
     """What one rule found in every row of a batch; `speaks` is true where the reason holds.
 
-    `key` names the setting that the threshold stands under, of the rules that have one.
+    `key` names the setting that the threshold stands under, of the rules that have one. `reached` is what is compared
+    with that setting: what was measured, or more where a share of the threshold is enough.
     """
 
     reason: Reason
@@ -118,6 +119,7 @@ class Found:
     threshold: Numbers | str | bool | None
     speaks: Flags
     key: str | None = None
+    reached: Numbers | None = None
 
 
 @dataclass(frozen=True)
@@ -241,10 +243,12 @@ class Verdict:
             if rule.reason is Reason.SHOUTING:
                 measured = np.where(headline, np.float32("nan"), measured)
             threshold = self._thresholds(rule.key, encoded)
+            reached, shown = measured, threshold
             if rule.reason is Reason.TOO_SHORT:
-                threshold = np.where(enough < 1, np.round(threshold * enough, 2), threshold)
-            crossed = measured < threshold if rule.bound == "at least" else measured > threshold
-            yield Found(rule.reason, rule.measure, measured, rule.bound, threshold, crossed, rule.key)
+                reached = np.divide(measured, enough, out=np.full_like(measured, np.inf), where=enough > 0)
+                shown = np.where(enough < 1, np.round(threshold * enough, 2), threshold)
+            crossed = reached < threshold if rule.bound == "at least" else reached > threshold
+            yield Found(rule.reason, rule.measure, measured, rule.bound, shown, crossed, rule.key, reached)
         template = _child(batch, "quality.template", pa.bool_())
         unwanted = _true(template) & self.drop_templates
         yield Found(Reason.TEMPLATE, "quality.template", template, "not", self.drop_templates or None, unwanted)
@@ -275,7 +279,7 @@ class Verdict:
             yield Found(reason, "duplicates.kind", asked, "not", kind, _true(pc.equal(asked, kind)))
             if kind in COPIES:
                 place = np.where(_true(pc.equal(kinds, kind)), copy, np.float32("nan"))
-                yield Found(reason, "duplicates.copy", place, "at most", allowed, place > allowed, "keep_copies")
+                yield Found(reason, "duplicates.copy", place, "at most", allowed, place > allowed, "keep_copies", place)
 
     def _language_columns(self, tags: pa.Array) -> Iterator[Found]:
         unknown = _true(pc.equal(tags, UNDETERMINED))

@@ -75,7 +75,8 @@ class Curves:
         languages = rows[tags.indices.to_numpy()] if len(rows) else np.zeros(0, np.int64)
         found = tuple(self.verdict.look(batch))
         measured = measured_by(found, batch.num_rows)
-        bands = np.searchsorted(LENGTHS, np.nan_to_num(measured[LENGTH]), side="right")
+        chars = next(one.measured for one in found if one.key == LENGTH)
+        bands = np.searchsorted(LENGTHS, np.nan_to_num(chars), side="right")
         against = np.zeros(batch.num_rows, np.int64)
         for one in found:
             against += one.speaks

@@ -83,12 +83,12 @@ def check_keys(option: str, keys: Iterable[str], legal: Sequence[str] = KEYS) ->
 
 
 def measured_by(found: Iterable[Found], rows: int) -> dict[str, Numbers]:
-    """Return what was measured for each threshold, NaN where nothing was."""
+    """Return what is compared with each threshold, NaN where nothing was measured."""
     measured: dict[str, Numbers] = {}
     for one in found:
-        if one.key is not None:
+        if one.key is not None and one.reached is not None:
             known = measured.get(one.key, np.full(rows, np.nan, np.float32))
-            measured[one.key] = np.fmax(known, one.measured)  # copies are asked about once for each kind of copy
+            measured[one.key] = np.fmax(known, one.reached)  # copies are asked about once for each kind of copy
     return measured
 
 

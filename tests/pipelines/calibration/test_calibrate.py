@@ -166,7 +166,7 @@ def test_the_scores_of_a_file_are_enough(call: Call, tmp_path: Path) -> None:
     figures = json.loads(said)
     assert (status, figures["posts"], figures["kept"]) == (0, len(rows), len(WORDS))
     chars = next(one for one in figures["thresholds"] if one["key"] == "min_readable_chars")
-    assert chars["languages"]["en"]["threshold"] == 16
+    assert chars["languages"]["en"]["threshold"] == Verdict().min_readable_chars
     status, said, _ = call("calibrate", scores)
     assert status == 0
     assert "80.0% kept of 10 posts" in said

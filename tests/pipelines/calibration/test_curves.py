@@ -46,6 +46,12 @@ def invented(rows: int, seed: int) -> list[dict[str, Any]]:
             "words": int(random.integers(0, 9)),
             "entropy": round(6 * float(random.random()), 2),
             "template": bool(random.random() < 0.05),
+            "exclamations": int(random.integers(0, 3)),
+            "is_question": bool(random.random() < 0.2),
+            "has_code": None if random.random() < 0.1 else bool(random.random() < 0.1),
+            "bait_share": 0.3 * float(random.random() < 0.1),
+            "words_per_link": None if random.random() < 0.5 else float(random.integers(1, 20)),
+            "words_per_hashtag": None if random.random() < 0.5 else float(random.integers(1, 20)) / 2,
         }
         kind = [None, "exact", "near", "repost", "repeated_id"][int(random.choice(5, p=[0.7, 0.1, 0.1, 0.05, 0.05]))]
         copy = (
@@ -139,7 +145,8 @@ def test_a_kept_share_is_reached_from_above(tmp_path: Path, wanted: float) -> No
     scored = saved(tmp_path, batch_of(invented(6000, 2)))
     wish = Wish(wanted, ("max_spam", "max_toxicity", "min_words"), {}, False)
     base = Verdict(keep_unknown_language=True, max_contamination=None, min_quality=None, min_entropy=None)
-    loose = moved(base, {"max_hashtag_share": None, "max_repetition": None, "max_upper_share": None}, {})
+    off = ("max_hashtag_share", "max_repetition", "max_upper_share", "max_bait_share", "min_words_per_link")
+    loose = moved(base, dict.fromkeys(off), {})
     chosen, missed = propose(scored, loose, wish)
     curves = measure(scored, chosen)
     share = curves.kept.sum() / curves.posts.sum()
