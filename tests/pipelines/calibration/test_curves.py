@@ -140,7 +140,7 @@ def test_deleted_posts_and_missing_columns_are_no_matter_of_a_policy(tmp_path: P
     )
 
 
-@pytest.mark.parametrize("wanted", [0.02, 0.07, 0.13])
+@pytest.mark.parametrize("wanted", [0.02, 0.07, 0.11])
 def test_a_kept_share_is_reached_from_above(tmp_path: Path, wanted: float) -> None:
     scored = saved(tmp_path, batch_of(invented(6000, 2)))
     wish = Wish(wanted, ("max_spam", "max_toxicity", "min_words"), {}, False)
