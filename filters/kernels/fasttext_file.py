@@ -157,9 +157,7 @@ def _read_settings(reader: _Reader) -> tuple[int, int, Shape]:
         raise SetupError(f"expected a fastText model of version {OLD_VERSION} or {VERSION}, got version {version}")
     dim, _, _, _, _, word_ngrams, loss, kind, buckets, minn, maxn, _, _ = reader.values("12id")
     if kind != SUPERVISED:
-        raise SetupError(
-            f"expected a supervised fastText model, got a {KINDS.get(kind, 'damaged')} one: it has no labels"
-        )
+        raise SetupError(f"expected a supervised fastText model, got {KINDS.get(kind, 'a damaged one')}: no labels")
     if loss not in (HIERARCHICAL_SOFTMAX, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL):
         raise SetupError(f"expected a loss from 1 to 4 (hs, ns, softmax, ova), got {loss}")
     longest = 0 if version == OLD_VERSION else maxn
