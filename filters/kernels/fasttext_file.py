@@ -30,23 +30,12 @@ LABEL_PREFIX = "__label__"
 LINE_END = b"</s>"
 EMPTY, LABEL = -1, -2  # in place of a feature: no such word; a label, which is no feature
 CENTROIDS = 256
-DENSE_BYTES = 1 << 26
 _WORD_START, _WORD_PRIME = 0x51ED270B, 0x100000001B3
 _ENTRY_END = 10  # bytes behind a word: the zero that ends it, its count, its kind
 
 Floats = npt.NDArray[np.float32]
 Keys = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
-
-
-class Matrix(NamedTuple):
-    """Rows of `dim` numbers: `dense`, or, where that has no row, `norms` times the centroids that `codes` name."""
-
-    dense: Floats  # (rows, dim)
-    codes: Bytes  # (rows, parts)
-    norms: Floats  # (rows,)
-    centroids: Floats  # flat: CENTROIDS for the first `width` columns, one after the other, then for the next, ...
-    width: int
 
 
 class Shape(NamedTuple):
@@ -59,12 +48,14 @@ class Shape(NamedTuple):
     pruned: bool  # only some buckets are features
     words: int  # the first feature that is none
     line_end: int  # feature of the line end, or EMPTY
+    summed: bool  # the vector of a word is the sum of those of all its features
 
 
 class Features(NamedTuple):
     """Everything that turns a text into the mean of its features' vectors."""
 
-    vectors: Matrix
+    vectors: Floats  # (features, dim): of words, then of n-grams
+    counts: Ids  # (words,): how many features the vector of a word stands for
     words: Keys  # (slots, 2): hash and feature of each word, LABEL for the labels
     buckets: Keys  # (slots, 2): bucket and feature, where pruning left some
     shape: Shape
@@ -87,7 +78,13 @@ class Model(NamedTuple):
     outputs: Outputs
 
 
+class _Matrix(NamedTuple):
+    rows: Floats  # (rows, dim)
+    norms: Floats  # (rows,): what each row is yet to be multiplied by
+
+
 class _Dictionary(NamedTuple):
+    bounds: Keys  # (words, then labels; 2): where the bytes of each lie in the file
     keys: Keys  # of the words, then of the labels
     labels: tuple[str, ...]
     counts: list[int]  # of the labels
@@ -114,10 +111,11 @@ class _Reader:
         return self.content[self.at - size : self.at]
 
 
-def read_model(content: bytes | memoryview, *, dense_bytes: int = DENSE_BYTES) -> Model:
-    """Read the bytes of a supervised fastText model; raise SetupError saying what was expected and what came.
+def read_file(content: bytes | memoryview) -> tuple[Model, Keys]:
+    """Return the model in the bytes of a file, and where its words stand there: first and one past the last byte.
 
-    A quantised matrix that would take more than `dense_bytes` written out stays quantised: slower, the same answers.
+    A quantised matrix is written out: in memory it is as large as it was before. Raises SetupError saying what was
+    expected and what came.
     """
     reader = _Reader(content)
     dim, loss, shape = _read_settings(reader)
@@ -133,19 +131,16 @@ def read_model(content: bytes | memoryview, *, dense_bytes: int = DENSE_BYTES) -
         raise SetupError(f"expected a file of {reader.at} bytes, got {len(content)}: fastText did not write it")
     buckets = np.empty((0, 2), np.int32) if known.pruned is None else known.pruned
     behind = int(buckets[:, 1].max(initial=-1)) + 1 if shape.pruned else shape.buckets
-    if buckets.min(initial=0) < 0 or len(vectors.norms) < words + behind or len(outputs.norms) != len(known.labels):
+    if buckets.min(initial=0) < 0 or len(vectors.rows) < words + behind or len(outputs.rows) != len(known.labels):
         raise SetupError("it is damaged: its matrices do not fit its dictionary")
-    kinds = np.append(np.arange(words), np.full(len(known.labels), LABEL))
-    return Model(
-        labels=known.labels,
-        features=Features(
-            vectors=_written_out(vectors) if 4 * dim * len(vectors.norms) <= dense_bytes else vectors,
-            words=_hash_table(known.keys, kinds),
-            buckets=_hash_table(buckets[:, 0].astype(np.int64), buckets[:, 1] + np.int64(words)),
-            shape=shape,
-        ),
-        outputs=_outputs(outputs, known.counts, loss),
+    features = Features(
+        vectors=vectors.rows * vectors.norms[:, None] if quantised else vectors.rows,
+        counts=np.ones(words, np.int32),
+        words=_hash_table(known.keys, np.append(np.arange(words), np.full(len(known.labels), LABEL))),
+        buckets=_hash_table(buckets[:, 0].astype(np.int64), buckets[:, 1] + np.int64(words)),
+        shape=shape,
     )
+    return Model(known.labels, features, _outputs(outputs, known.counts, loss)), known.bounds[:words]
 
 
 def _read_settings(reader: _Reader) -> tuple[int, int, Shape]:
@@ -163,7 +158,7 @@ def _read_settings(reader: _Reader) -> tuple[int, int, Shape]:
     longest = 0 if version == OLD_VERSION else maxn
     if dim < 1 or buckets < (longest > 0 or word_ngrams > 1):
         raise SetupError(f"it is damaged: expected columns, and buckets for its n-grams, got {dim} and {buckets}")
-    return dim, loss, Shape(minn, longest, word_ngrams, buckets, pruned=False, words=0, line_end=EMPTY)
+    return dim, loss, Shape(minn, longest, word_ngrams, buckets, pruned=False, words=0, line_end=EMPTY, summed=False)
 
 
 def _read_dictionary(reader: _Reader) -> _Dictionary:
@@ -175,6 +170,7 @@ def _read_dictionary(reader: _Reader) -> _Dictionary:
     reader.at = int(bounds[-1, 1]) + _ENTRY_END
     names = [bytes(content[start:end]).decode(errors="replace") for start, end in bounds[words:].tolist()]
     return _Dictionary(
+        bounds=bounds,
         keys=_entry_keys(content, bounds),
         labels=tuple(name.removeprefix(LABEL_PREFIX) for name in names),
         counts=counts[words:].tolist(),
@@ -182,62 +178,47 @@ def _read_dictionary(reader: _Reader) -> _Dictionary:
     )
 
 
-def _read_matrix(reader: _Reader, dim: int, *, quantised: bool) -> Matrix:
-    """Return a matrix as the file has it; of one that is not quantised all norms are 1."""
-    if quantised:
-        has_norms, rows, columns, size = reader.values("?qqi")
-        codes = reader.array(np.uint8, size)
-        parts, width, centroids = _read_quantiser(reader, columns)
-        norms = np.ones(max(rows, 0), np.float32)
-        if has_norms:
-            norm_codes = reader.array(np.uint8, rows)
-            norms = _read_quantiser(reader, 1)[2][norm_codes]
-        fits = columns == dim and size == rows * parts
-        dense = np.empty((0, dim), np.float32)
-    else:
+def _read_matrix(reader: _Reader, dim: int, *, quantised: bool) -> _Matrix:
+    """Return a matrix of `dim` columns; of one that is not quantised all norms are 1."""
+    if not quantised:
         rows, columns = reader.values("qq")
-        fits = columns == dim and rows >= 0
-        dense = reader.array(np.float32, rows * columns if fits else 0).reshape(-1, dim)
-        codes, norms, centroids = np.empty(0, np.uint8), np.ones(len(dense), np.float32), np.empty(0, np.float32)
-        parts, width = 1, dim
-    if not fits:
-        raise SetupError(f"it is damaged: expected a matrix of {dim} columns, got {rows} x {columns}")
-    return Matrix(dense, codes.reshape(-1, parts), norms, centroids, width)
+        if columns != dim or rows < 0:
+            raise SetupError(f"it is damaged: expected a matrix of {dim} columns, got {rows} x {columns}")
+        return _Matrix(reader.array(np.float32, rows * dim).reshape(rows, dim), np.ones(rows, np.float32))
+    has_norms, rows, columns, size = reader.values("?qqi")
+    codes = reader.array(np.uint8, size)
+    width, centroids = _read_quantiser(reader, dim)
+    parts = -(-dim // width)
+    if columns != dim or rows < 0 or size != rows * parts:
+        raise SetupError(f"it is damaged: expected {rows} x {parts} codes, got {size}")
+    norms = np.ones(rows, np.float32)
+    if has_norms:
+        norm_codes = reader.array(np.uint8, rows)
+        norms = _read_quantiser(reader, 1)[1][norm_codes]
+    return _Matrix(_written_out(codes.reshape(rows, parts), dim, width, centroids), norms)
 
 
-def _read_quantiser(reader: _Reader, dim: int) -> tuple[int, int, Floats]:
-    """Return parts, columns of each but the last, and the centroids."""
+def _read_quantiser(reader: _Reader, dim: int) -> tuple[int, Floats]:
+    """Return for how many columns a code stands (the last part has what is left), and the centroids, part by part."""
     columns, parts, width, last_width = reader.values("4i")
-    if columns != dim or width < 1 or (parts - 1) * width + last_width != dim or not 0 < last_width <= width:
+    if columns != dim or width < 1 or not 0 < last_width <= width or (parts - 1) * width + last_width != dim:
         raise SetupError(f"it is damaged: expected centroids of {dim} columns, got {columns} in {parts} parts")
-    return parts, width, reader.array(np.float32, columns * CENTROIDS)
+    return width, reader.array(np.float32, columns * CENTROIDS)
 
 
-def _written_out(matrix: Matrix) -> Matrix:
-    """Return the same matrix with every number in its place."""
-    if len(matrix.dense) or not len(matrix.codes):
-        return matrix
-    dense = _directions(matrix)
-    dense *= matrix.norms[:, None]
-    return matrix._replace(dense=dense, codes=matrix.codes[:0])
+def _written_out(codes: Bytes, dim: int, width: int, centroids: Floats) -> Floats:
+    rows = np.empty((len(codes), dim), np.float32)
+    for part, start in enumerate(range(0, dim, width)):
+        wide = min(width, dim - start)
+        table = centroids[start * CENTROIDS : (start + wide) * CENTROIDS].reshape(CENTROIDS, wide)
+        rows[:, start : start + wide] = table[codes[:, part]]
+    return rows
 
 
-def _directions(matrix: Matrix) -> Floats:
-    """Return the rows of a quantised matrix before their norms are put to them."""
-    dim = matrix.dense.shape[1]
-    pieces = []
-    for part, start in enumerate(range(0, dim, matrix.width)):
-        wide = min(matrix.width, dim - start)
-        table = matrix.centroids[start * CENTROIDS :][: CENTROIDS * wide].reshape(CENTROIDS, wide)
-        pieces.append(table[matrix.codes[:, part]])
-    return np.concatenate(pieces, axis=1)
-
-
-def _outputs(matrix: Matrix, counts: list[int], loss: int) -> Outputs:
-    weights = _directions(matrix) if len(matrix.codes) else matrix.dense
+def _outputs(matrix: _Matrix, counts: list[int], loss: int) -> Outputs:
     tree = loss == HIERARCHICAL_SOFTMAX
     children = _tree(counts) if tree else np.full((1, 2), EMPTY, np.int32)
-    return Outputs(np.ascontiguousarray(weights if tree else weights.T), matrix.norms, children, loss)
+    return Outputs(np.ascontiguousarray(matrix.rows if tree else matrix.rows.T), matrix.norms, children, loss)
 
 
 def _tree(counts: list[int]) -> Ids:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from numba import njit
 
 from filters.kernels.fasttext_file import (
-    CENTROIDS,
     EMPTY,
     HIERARCHICAL_SOFTMAX,
     LABEL,
@@ -24,7 +23,7 @@ from filters.kernels.fasttext_file import (
     Floats,
     Ids,
     Model,
-    read_model,
+    read_file,
     word_key,
 )
 from filters.kernels.utf8 import Bytes, Offsets
@@ -38,6 +37,20 @@ _LEAST = 1e-5  # is added to a probability before its logarithm is taken
 _LOWEST = math.log(_LEAST)  # a leaf below that is no answer
 _PREFIX = np.frombuffer(LABEL_PREFIX.encode(), np.uint8)
 _END = np.frombuffer(LINE_END, np.uint8)
+
+
+def read_model(content: bytes | memoryview) -> Model:
+    """Read the bytes of a supervised fastText model; raise SetupError saying what was expected and what came.
+
+    The n-grams of a known word are the same in every post, so they are added up here. Not for the losses that read a
+    table: there the last bit of a sum can be worth a step of it.
+    """
+    model, words = read_file(content)
+    features = model.features
+    if features.shape.maxn > 0 and model.outputs.loss in (HIERARCHICAL_SOFTMAX, SOFTMAX):
+        features = features._replace(shape=features.shape._replace(summed=True))
+        _sum_words(np.frombuffer(content, np.uint8), words, features)
+    return model._replace(features=features)
 
 
 def predict(data: Bytes, offsets: Offsets, wanted: npt.NDArray[np.bool_], model: Model) -> tuple[Ids, Floats]:
@@ -92,7 +105,7 @@ def _predict(data: Any, offsets: Any, wanted: Any, features: Any, outputs: Any, 
 def _embed(data: Any, bounds: tuple[int, int], features: Any, hidden: Any, spare: Any) -> int:
     """Average the vectors of all features of one text into `hidden`; return how many there are."""
     at, end = bounds
-    vectors, known, buckets, shape = features
+    vectors, counts, known, buckets, shape = features
     word, hashes = spare
     hidden[:] = 0
     found = 0
@@ -111,13 +124,13 @@ def _embed(data: Any, bounds: tuple[int, int], features: Any, hidden: Any, spare
         row = _find(known, word_key(bare))
         if row >= 0:
             _add(hidden, vectors, row)
-            found += 1
+            found += counts[row]
         elif row == LABEL or _is_label(bare):
             continue
         if shape.word_ngrams > 1:
             hashes[words] = np.int32(_hash(bare))
             words += 1
-        if shape.maxn > 0:
+        if shape.maxn > 0 and not (shape.summed and row >= 0):
             word[size] = 0x3E
             found += _add_grams(word[: size + 1], (vectors, buckets, shape), hidden)
     if shape.line_end >= 0:
@@ -183,23 +196,25 @@ def _feature(bucket: Any, table: Any, shape: Any) -> Any:
 
 @njit(cache=True, nogil=True, inline="always")
 def _add(hidden: Any, vectors: Any, row: int) -> None:
-    dense, codes, norms, centroids, width = vectors
-    if len(dense):
-        for column in range(len(hidden)):
-            hidden[column] += dense[row, column]
-        return
-    _add_codes(hidden, row, codes, norms, centroids, width)
+    for column in range(len(hidden)):
+        hidden[column] += vectors[row, column]
 
 
 @njit(cache=True, nogil=True)
-def _add_codes(hidden: Any, row: int, codes: Any, norms: Any, centroids: Any, width: int) -> None:
-    norm = norms[row]
-    for part in range(codes.shape[1]):
-        first = part * width
-        wide = min(width, len(hidden) - first)
-        at = first * CENTROIDS + codes[row, part] * wide
-        for column in range(wide):
-            hidden[first + column] += norm * centroids[at + column]
+def _sum_words(content: Any, bounds: Any, features: Any) -> None:
+    """Add to the vector of each word those of its n-grams, and count them."""
+    vectors, counts, _, buckets, shape = features
+    longest = 0
+    for number in range(len(bounds)):
+        longest = max(longest, bounds[number, 1] - bounds[number, 0])
+    word = np.empty(longest + 2, np.uint8)
+    word[0] = 0x3C
+    for number in range(len(bounds)):
+        size = bounds[number, 1] - bounds[number, 0] + 1
+        word[1:size] = content[bounds[number, 0] : bounds[number, 1]]
+        word[size] = 0x3E
+        if number != shape.line_end:
+            counts[number] += _add_grams(word[: size + 1], (vectors, buckets, shape), vectors[number])
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -118,9 +118,9 @@ def saved(model: Any, path: Path) -> Path:
     return path
 
 
-def check(path: Path, texts: Sequence[str], count: int, dense_bytes: int = 1 << 26) -> None:
+def check(path: Path, texts: Sequence[str], count: int) -> None:
     """Compare labels and probabilities with those of fastText itself, post by post."""
-    model = read_model(path.read_bytes(), dense_bytes=dense_bytes)
+    model = read_model(path.read_bytes())
     labels, scores = ours(model, texts, count)
     reference = fasttext.load_model(str(path)).f
     for place, text in enumerate(texts):
@@ -156,11 +156,6 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.mark.parametrize("name", KINDS)
 def test_the_answers_are_those_of_fasttext(model_of: Callable[[str], Path], name: str, count: int) -> None:
     check(model_of(name), [*posts(), *ODD], count)
-
-
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.quantising is not None])
-def test_a_matrix_that_stays_quantised_answers_alike(model_of: Callable[[str], Path], name: str) -> None:
-    check(model_of(name), [*posts(), *ODD], 3, dense_bytes=0)
 
 
 @pytest.mark.parametrize("name", ["softmax, pruned", "one-vs-all", "tree, runs"])
