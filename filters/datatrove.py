@@ -29,6 +29,7 @@ UNFIT = {
     "URLFilter": "it judges the address of a page, and a post has none",
 }
 """Filters of datatrove that cannot be stages, and what to do. Subclasses of them are the user's own affair."""
+DOWNLOADING = {"StanzaTokenizer", "TibetanTokenizer"}  # word splitters that fetch a model when they are first asked
 PROBE = "\n\n".join(
     f"The {what} that we have by the harbour is closed to visitors, and the people of the town do not like it. "
     f"They said so with many letters to the council, which will be read out on {day}. That is all there is to say!"
@@ -120,6 +121,7 @@ def _build(name: Any, section: Any) -> Any:
                 raise ValueError(f"{where}: {section[CLASS]} has no setting '{key}': {nearest(key, legal | {CLASS})}")
     try:
         built = kind(**given)
+        _refuse_downloads(getattr(built, "language", None))
         _answer(built, "probe", PROBE, "en")
     except ImportError as error:
         raise SetupError(f"datatrove: {where}: {error}") from None
@@ -128,6 +130,13 @@ def _build(name: Any, section: Any) -> Any:
     except Exception as error:
         raise ValueError(f"{where}: it fails on an ordinary text: {type(error).__name__}: {error}") from None
     return built
+
+
+def _refuse_downloads(language: Any) -> None:
+    """Raise ValueError for a language whose words datatrove cuts with a model that it would fetch."""
+    splitters = importlib.import_module("datatrove.utils.word_tokenizers").load_tokenizer_assignments()
+    if isinstance(language, str) and language in splitters and splitters[language].args[0] in DOWNLOADING:
+        raise ValueError(f"to cut words in {language!r} datatrove downloads a model: choose a language near to it")
 
 
 def _class(where: str, path: Any) -> type[Any]:

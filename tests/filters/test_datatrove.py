@@ -185,6 +185,8 @@ def test_every_filter_of_datatrove_can_be_a_stage_or_says_why_not() -> None:
         ({"q": {"filter": "GopherQualityFilter", "exclusion_writer": 3}}, "no setting 'exclusion_writer'"),
         ({"q": {"filter": "GopherQualityFilter", "min_doc_words": "ten"}}, "it fails on an ordinary text: TypeError"),
         ({"q": {"filter": "GopherQualityFilter", "language": "xx-no"}}, "it fails on an ordinary text: ValueError"),
+        ({"q": {"filter": "GopherQualityFilter", "language": "cy"}}, "downloads a model"),
+        ({"q": {"filter": "GopherQualityFilter", "language": "bo"}}, "downloads a model"),
         ({"q": {"filter": "RegexFilter"}}, "it fails .*regex_exp"),
         ({"q": {"filter": "RegexFilter", "regex_exp": "("}}, "it fails on an ordinary text: "),
     ],
