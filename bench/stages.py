@@ -146,7 +146,7 @@ def main() -> None:
 def measure_all(posts: pa.Table, repeats: int) -> dict[str, dict[str, Any]]:
     """Measure every stage on the real posts and on each nasty input, once compiled and warm."""
     import filters
-    from filters.language import _model_file
+    from filters.language_lid import model_file
     from filters.stage import configure
 
     pa.set_cpu_count(1)  # one core: what Arrow would spread over threads stays here
@@ -155,7 +155,7 @@ def measure_all(posts: pa.Table, repeats: int) -> dict[str, dict[str, Any]]:
         write_evaluation_items(file, EVALUATION_ITEMS)
         settings = {
             "contamination": {"files": [str(file)]},
-            "fasttext": {"models": {"lid": str(_model_file())}},
+            "fasttext": {"models": {"lid": str(model_file())}},
             "datatrove": {"filters": {name: {"filter": name} for name in DATATROVE_FILTERS}},
         }
         stages = configure(filters.STAGES, settings)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.language import UNKNOWN
+from filters.language_names import UNKNOWN
 from schemas.columns import DATATROVE
 from schemas.errors import SetupError, nearest
 

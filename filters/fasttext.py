@@ -29,9 +29,9 @@ class Fasttext:
     line breaks as spaces, and gives `labels_per_model` labels, the likeliest first, with the probability that fastText
     gives them. A model to which nothing in a post is known gives none.
 
-    >>> from filters.language import _model_file
+    >>> from filters.language_lid import model_file
     >>> posts = pa.array([{"text": "Guten Morgen,\\nwie geht es dir heute?"}])
-    >>> stage = Fasttext(models={"lid": str(_model_file())})
+    >>> stage = Fasttext(models={"lid": str(model_file())})
     >>> [(one["model"], one["label"]) for one in stage(pa.record_batch({"clean_text": posts}))[0].as_py()["answers"]]
     [('lid', 'de')]
     """

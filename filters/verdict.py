@@ -38,13 +38,16 @@ RULES = (
     Rule(Reason.TOO_SHORT, "quality.readable_chars", "min_readable_chars", "at least"),
     Rule(Reason.TOO_SHORT, "quality.words", "min_words", "at least"),
     Rule(Reason.HASHTAGS, "quality.hashtag_share", "max_hashtag_share", "at most"),
+    Rule(Reason.HASHTAGS, "quality.words_per_hashtag", "min_words_per_hashtag", "at least"),
     Rule(Reason.MENTIONS, "quality.mention_share", "max_mention_share", "at most"),
     Rule(Reason.LINKS, "quality.link_share", "max_link_share", "at most"),
+    Rule(Reason.LINKS, "quality.words_per_link", "min_words_per_link", "at least"),
     Rule(Reason.EMOJI, "quality.emoji_share", "max_emoji_share", "at most"),
     Rule(Reason.SHOUTING, "quality.upper_share", "max_upper_share", "at most"),
     Rule(Reason.REPETITION, "quality.repetition", "max_repetition", "at most"),
     Rule(Reason.GIBBERISH, "quality.entropy", "min_entropy", "at least"),
     Rule(Reason.GIBBERISH, "quality.entropy", "max_entropy", "at most"),
+    Rule(Reason.ENGAGEMENT_BAIT, "quality.bait_share", "max_bait_share", "at most"),
     Rule(Reason.QUALITY, "quality.score", "min_quality", "at least"),
     Rule(Reason.SPAM, "spam.score", "max_spam", "at most"),
     Rule(Reason.TOXICITY, "toxicity.score", "max_toxicity", "at most"),
@@ -80,7 +83,12 @@ PER_LANGUAGE = {tag: thresholds for tags, thresholds in _GROUPS for tag in tags.
 
 _ORDER = {reason: position for position, reason in enumerate(Reason)}
 _CLUSTERS = ("max_campaign_posts", "max_campaign_authors")  # a post alone is a cluster of 1: nothing is below that
-_COUNTS = ("min_readable_chars", "min_words", "min_entropy", "max_entropy", *_CLUSTERS)  # not shares: no upper end
+_ALLOWANCES = ("min_headline_words", "brevity")  # thresholds that no rule has to itself
+_COUNTS = (  # not shares: no upper end
+    *("min_readable_chars", "min_words", "min_headline_words", "min_words_per_hashtag", "min_words_per_link"),
+    *("min_entropy", "max_entropy", *_CLUSTERS),
+)
+_KEYS = frozenset({*(rule.key for rule in RULES), *_ALLOWANCES})
 _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -133,17 +141,22 @@ class Verdict:
 
     languages: tuple[str, ...] = ()
     keep_unknown_language: bool = False
-    min_readable_chars: Threshold = 16
+    min_readable_chars: Threshold = 14
     min_words: Threshold = 3
+    brevity: Threshold = 0.65  # the share of these two minimums that is enough for a question or for code
     max_hashtag_share: Threshold = 0.5
+    min_words_per_hashtag: Threshold = 0.75
     max_mention_share: Threshold = 0.7
     max_link_share: Threshold = 0.8
+    min_words_per_link: Threshold = 2.0
     max_emoji_share: Threshold = 0.4
     max_upper_share: Threshold = 0.7
+    min_headline_words: Threshold = 5  # so many words in capitals without an exclamation mark are a headline
     max_repetition: Threshold = 0.6
     min_entropy: Threshold = 2.0
     max_entropy: Threshold = 5.5
     drop_templates: bool = True
+    max_bait_share: Threshold = 0.2
     min_quality: Threshold = 0.02  # the trained heads know little: heed them at their far ends alone
     max_spam: Threshold = 0.95
     max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
@@ -162,8 +175,8 @@ class Verdict:
                 raise ValueError(f"'{key}' must be true or false, got {getattr(self, key)!r}")
         if isinstance(self.keep_copies, bool) or not isinstance(self.keep_copies, int) or self.keep_copies < 1:
             raise ValueError(f"'keep_copies' must be a whole number from 1 up, got {self.keep_copies!r}")
-        for rule in RULES:
-            _check_threshold(rule.key, getattr(self, rule.key))
+        for key in _KEYS:
+            _check_threshold(key, getattr(self, key))
         object.__setattr__(self, "per_language", _checked_overrides(self.per_language))
 
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
@@ -213,13 +226,19 @@ class Verdict:
         yield _Column(Reason.EMPTY, "quality.readable_chars", chars, "at least", one, chars < 1)
         yield from self._language_columns(tags)
         encoded = tags.dictionary_encode()
+        enough = self._brevity(batch, encoded)
         # n characters have at most log2(n) bits each: in a text that is too short anyway, entropy says nothing
-        too_few = chars < np.fmax(self._thresholds("min_readable_chars", encoded), 1)
+        too_few = chars < np.fmax(self._thresholds("min_readable_chars", encoded) * enough, 1)
+        headline = self._headlines(batch, encoded)
         for rule in RULES:
             measured = _numbers(batch, rule.measure)
             if rule.reason is Reason.GIBBERISH:
                 measured = np.where(too_few, np.float32("nan"), measured)
+            if rule.reason is Reason.SHOUTING:
+                measured = np.where(headline, np.float32("nan"), measured)
             threshold = self._thresholds(rule.key, encoded)
+            if rule.reason is Reason.TOO_SHORT:
+                threshold = np.where(enough < 1, np.round(threshold * enough, 2), threshold)
             crossed = measured < threshold if rule.bound == "at least" else measured > threshold
             yield _Column(rule.reason, rule.measure, measured, rule.bound, threshold, crossed)
         template = _child(batch, "quality.template", pa.bool_())
@@ -228,6 +247,18 @@ class Verdict:
         yield from self._duplicate_columns(batch)
         deleted = _child(batch, "duplicates.deleted", pa.bool_())
         yield _Column(Reason.DELETED, "duplicates.deleted", deleted, "not", True, _true(deleted))
+
+    def _brevity(self, batch: pa.RecordBatch, tags: pa.DictionaryArray) -> Numbers:
+        """Return the share of the minimal length that is enough for each row: less than 1 for questions and code."""
+        dense = _true(_child(batch, "quality.is_question", pa.bool_()))
+        dense = dense | _true(_child(batch, "quality.has_code", pa.bool_()))
+        share = np.nan_to_num(self._thresholds("brevity", tags), nan=1)
+        return np.where(dense, share, np.float32(1))
+
+    def _headlines(self, batch: pa.RecordBatch, tags: pa.DictionaryArray) -> Flags:
+        """Tell which rows are long enough and calm enough for a headline, which may stand in capitals."""
+        enough = _numbers(batch, "quality.words") >= self._thresholds("min_headline_words", tags)
+        return enough & (_numbers(batch, "quality.exclamations") == 0)
 
     def _duplicate_columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
         """Ask what a post duplicates; of copies, which one of them it is, where that is known."""
@@ -331,14 +362,13 @@ def _checked_overrides(given: Any) -> dict[str, dict[str, Threshold]]:
     if not isinstance(given, Mapping):
         raise ValueError(f"'per_language' must map languages to thresholds, got {given!r}")
     merged = {tag: dict(thresholds) for tag, thresholds in PER_LANGUAGE.items()}
-    legal = {rule.key for rule in RULES}
     for tag, thresholds in given.items():
         _check_tag("per_language", tag)
         if not isinstance(thresholds, Mapping):
             raise ValueError(f"'per_language.{tag}' must map settings to thresholds, got {thresholds!r}")
         for key, value in thresholds.items():
-            if key not in legal:
-                raise ValueError(f"unknown key 'per_language.{tag}.{key}': {nearest(str(key), legal)}")
+            if key not in _KEYS:
+                raise ValueError(f"unknown key 'per_language.{tag}.{key}': {nearest(str(key), _KEYS)}")
             _check_threshold(key, value)
         merged[tag] = {**merged.get(tag, {}), **thresholds}
     return merged

@@ -175,6 +175,7 @@ def _render(kept: pa.RecordBatch) -> pa.RecordBatch:
         kept.column("author_id").is_valid().cast(pa.int32()),
         pc.struct_field(kept.column("language"), "lang"),
         kept.column("source"),
+        pc.struct_field(kept.column("quality"), "topic"),
         kept.column("created_at"),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=DOCUMENT)

@@ -99,10 +99,12 @@ def _trim() -> Callable[[int], int] | None:
 
 @cache
 def settle() -> None:
-    """Take what a worker has loaded out of the garbage collector's sight, once per process.
+    """Take what a worker has loaded out of the garbage collector's sight, and leave it one thread, once per process.
 
     PySpark's workers collect garbage after every task: a tenth of a second for what Numba and the models keep alive.
+    Spark counts on one core a task, and each of Arrow's threads has a heap that keeps what it once took.
     """
+    pa.set_cpu_count(1)
     gc.collect()
     gc.freeze()
 

@@ -28,8 +28,11 @@ EVERY_START = b"Using incubator modules: jdk.incubator.vector"  # Spark asks for
 MASTER = re.compile(r"local|local\[(\d+|\*)(,\d+)?\]|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://.+")
 MEMORY = re.compile(r"\d+[kmgt]b?", re.IGNORECASE)
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # our JVM schedules and waits: it should start fast
+# The heap follows what it holds: left alone it starts at a share of the machine's memory, filled before it collects.
+HEAP = "-Xms96m -Xmn64m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
 JAVA_OPTIONS = (  # and need not verify, class by class, the jars it came with
-    f"{QUICK_START} -XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+    f"{QUICK_START} {HEAP} -XX:+IgnoreUnrecognizedVMOptions "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
 RETAINED = "20"
 JAVA_HINT = "install a JDK 17 or newer (Debian: apt-get install openjdk-17-jdk-headless) or set JAVA_HOME"

@@ -39,6 +39,8 @@ REPEATING = (  # columns of few values: for those a dictionary pays, for all oth
     "language.lang",
     "language",
     "domain",
+    "topic",
+    "quality.topic",
     "contamination.item",
     "fasttext.answers.list.element.model",
     "fasttext.answers.list.element.label",

@@ -22,6 +22,8 @@ LANGUAGE = pa.struct(
     [
         pa.field("lang", pa.string(), metadata=_doc("BCP 47; `und` when it cannot be told")),
         pa.field("confidence", SCORE, metadata=_doc("probability of `lang`; of the best guess when `und`")),
+        pa.field("second", pa.string(), metadata=_doc("BCP 47 of the language of a part; null when there is but one")),
+        pa.field("second_share", SCORE, metadata=_doc("share of the letters in it; null when there is but one")),
     ]
 )
 
@@ -42,6 +44,20 @@ QUALITY = pa.struct(
         ),
         pa.field("entropy", SCORE, metadata=_doc("bits per readable character, case folded")),
         pa.field("template", pa.bool_(), metadata=_doc("has the fixed shape of an automatic post")),
+        pa.field("bait_share", SCORE, metadata=_doc("share of words that ask for likes, shares, follows or comments")),
+        pa.field("words_per_hashtag", SCORE, metadata=_doc("words for each hashtag; null under five hashtags")),
+        pa.field("words_per_link", SCORE, metadata=_doc("words for each link; null under three links")),
+        pa.field("exclamations", pa.int32(), metadata=_doc("exclamation marks")),
+        pa.field("has_code", pa.bool_(), metadata=_doc("holds a piece of code, markup, a command or a stack trace")),
+        pa.field("is_question", pa.bool_(), metadata=_doc("its first or last sentence asks something")),
+        pa.field(
+            "topic",
+            pa.string(),
+            metadata=_doc(
+                "crime, entertainment, finance, food, health, politics, religion, science, sport, technology, travel, "
+                "weather; null when not clear"
+            ),
+        ),
     ]
 )
 

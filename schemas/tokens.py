@@ -17,6 +17,7 @@ DOCUMENT = pa.schema(
         pa.field("author_count", pa.int32(), metadata={"doc": "distinct authors"}),
         pa.field("language", pa.string(), metadata={"doc": "BCP 47, `und` when it could not be told"}),
         pa.field("domain", pa.string(), metadata={"doc": "platform or collection"}),
+        pa.field("topic", pa.string(), metadata={"doc": "what it is about, as `quality.topic`; null when not clear"}),
         pa.field("created_at", TIME, metadata={"doc": "time of its newest post"}),
     ]
 )

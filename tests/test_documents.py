@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from filters import STAGES, catalogue
-from filters.language import _model_file
+from filters.language_lid import model_file
 from jobs.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def test_documented_stages_are_the_stages_in_order() -> None:
 
 def test_documented_costs_are_those_of_the_file_named() -> None:
     text = README.read_text(encoding="utf-8")
-    (name,) = set(re.findall(r"\(\.\./bench/results/([\w.-]+)\)", text))
+    (name,) = set(re.findall(r"\(\.\./bench/results/([\w.-]+-stages[\w.-]*)\)", text))
     found = json.loads((ROOT / "bench" / "results" / name).read_text(encoding="utf-8"))
     costs = found["inputs"]["real"]["microseconds"]  # a microsecond a post is a millisecond per 1,000
     documented = {cells[0].strip("`"): cells[-1] for cells in rows_of(text)}
@@ -70,7 +70,7 @@ def test_every_model_folder_has_a_card_whose_hashes_match() -> None:
         weights = [path for path in folder.iterdir() if not path.name.startswith("card.")]
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}
         assert set(hashes.values()) == {card["sha256"]}, name
-        elsewhere = {"lid.176.ftz": hashlib.sha256(_model_file().read_bytes()).hexdigest()}
+        elsewhere = {"lid.176.ftz": hashlib.sha256(model_file().read_bytes()).hexdigest()}
         assert card.get("files") in (hashes | elsewhere, None) or isinstance(card["files"], list), name
         assert card["sha256"] in (folder / "card.md").read_text(encoding="utf-8"), f"{name}: card.md tells another hash"
 

@@ -79,7 +79,9 @@ def merge(order: Merge, schema: pa.Schema) -> DataFile:
         # mapped: a reader of unmapped files holds the bytes of every column of a row group, of each of them
         files = [held.enter_context(pq.ParquetFile(folder / file, memory_map=True)) for file in order.files]
         writer = held.enter_context(DataFileWriter(Path(order.staging), order.table, schema, order.partition))
-        streams = [file.iter_batches(rows) for file, rows in zip(files, _batch_rows(files), strict=True)]
+        sizes = zip(files, _batch_rows(files), strict=True)
+        # without threads: each has a heap of its own, which keeps what it once took
+        streams = [file.iter_batches(rows, use_threads=False) for file, rows in sizes]
         keys = ORDER.get(order.table)
         pieces = in_order(streams, keys) if keys else _one_after_the_other(streams)
         for piece in _grouped(pieces):
@@ -111,7 +113,8 @@ def in_order(streams: Sequence[Iterator[pa.RecordBatch]], order: tuple[str, str]
         if not cursors:
             return
         bound = min((cursor.last for cursor in cursors if cursor.more), default=None)
-        yield pa.concat_tables([cursor.take(bound) for cursor in cursors]).sort_by(keys)
+        taken = [rows for cursor in cursors if (rows := cursor.take(bound)).num_rows]
+        yield taken[0] if len(taken) == 1 else pa.concat_tables(taken).sort_by(keys)
 
 
 def _one_after_the_other(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[pa.Table]:

@@ -15,7 +15,7 @@ import pytest
 
 import filters.fasttext
 from filters.fasttext import Fasttext
-from filters.language import _model_file
+from filters.language_lid import model_file
 from filters.stage import Failure, annotate, configure
 from pipelines.summary import config_hash, model_hashes
 from schemas.columns import CLEAN_TEXT
@@ -45,7 +45,7 @@ def test_there_are_enough_golden_lines() -> None:
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line["why"])
 def test_golden(line: dict[str, Any]) -> None:
-    stage = Fasttext(models={"lid": str(_model_file())}, labels_per_model=line["labels_per_model"])
+    stage = Fasttext(models={"lid": str(model_file())}, labels_per_model=line["labels_per_model"])
     (row,) = asked(stage, [line["text"]])
     if line["answers"] is None:
         assert row is None
@@ -61,7 +61,7 @@ def test_examples_in_the_docstrings() -> None:
 
 
 def test_several_models_answer_by_name_and_no_more_labels_than_they_have() -> None:
-    lid = str(_model_file())
+    lid = str(model_file())
     stage = Fasttext(models={"z": lid, "a": lid}, labels_per_model=2)
     (first, nothing, again) = asked(stage, ["Guten Morgen, wie geht es dir?", None, "and a good morning to you"])
     assert [one["model"] for one in first["answers"]] == ["a", "a", "z", "z"]
@@ -80,7 +80,7 @@ def test_no_models_no_answer_and_no_hash() -> None:
 
 def test_the_files_stand_in_the_report_and_the_config_hash(tmp_path: Path) -> None:
     path = tmp_path / "mine.ftz"
-    shutil.copy(_model_file(), path)
+    shutil.copy(model_file(), path)
     config = Config.parse({"stages": {"fasttext": {"models": {"mine": str(path)}}}})
     stages = configure([Fasttext], config.stages)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -95,7 +95,7 @@ def test_the_files_stand_in_the_report_and_the_config_hash(tmp_path: Path) -> No
 
 def test_the_pickle_carries_no_model_and_a_worker_refuses_another_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.ftz"
-    shutil.copy(_model_file(), path)
+    shutil.copy(model_file(), path)
     stage = Fasttext(models={"mine": str(path)})
     carried = pickle.dumps(stage)
     assert len(carried) < 2000
@@ -112,7 +112,7 @@ def test_the_pickle_carries_no_model_and_a_worker_refuses_another_file(tmp_path:
 @pytest.mark.parametrize("content", [b"", b"not a model at all", None])
 def test_a_file_that_is_no_model_names_the_file(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "mine.bin"
-    path.write_bytes(_model_file().read_bytes()[:100_000] if content is None else content)
+    path.write_bytes(model_file().read_bytes()[:100_000] if content is None else content)
     with pytest.raises(SetupError, match=r"fasttext: .*mine\.bin: .*expected"):
         configure([Fasttext], {"fasttext": {"models": {"mine": str(path)}}})
 
@@ -134,7 +134,7 @@ def test_wrong_settings(section: dict[str, Any], message: str) -> None:
 
 
 def test_it_never_fails_on_a_row() -> None:
-    stage = Fasttext(models={"lid": str(_model_file())})
+    stage = Fasttext(models={"lid": str(model_file())})
     batch, failures = annotate(posts([line["text"] for line in LINES]), [stage])
     assert failures == list[Failure]()
     assert batch.num_rows == len(LINES)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters import quality
 from filters.kernels.characters import CLASS, EMOJI, KIND
-from filters.kernels.measures import ALWAYS, PHRASE_WORDS, compile_known
+from filters.kernels.lookups import ending_table, topic_table, wording_table
 from filters.kernels.surface import HASHTAG, LINK, MENTION, PLAIN, span_at
 from filters.kernels.utf8 import utf8_buffers
 from filters.quality import MIN_CASED_LETTERS, Quality
-from schemas.columns import CLEAN_TEXT, LANGUAGE
+from filters.wordlist import ENDING, LISTS, USES, rows, wordlists
+from schemas.columns import CLEAN_TEXT, LANGUAGE, QUALITY
 from schemas.errors import SetupError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "quality.jsonl"
@@ -49,7 +51,7 @@ def test_there_are_enough_golden_lines() -> None:
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line["why"])
 def test_golden(line: dict[str, Any]) -> None:
-    (row,) = rows_of([line["text"]])
+    (row,) = rows_of([line["text"]], line.get("lang", "en"))
     if line["expect"] is None:
         assert row is None
         return
@@ -117,26 +119,79 @@ def test_spans(text: str, kind: int, span: str) -> None:
     assert (found, bytes(data[:end]).decode() if found else "") == (kind, span)
 
 
+def filled(wording: str) -> str:
+    """A post's words for what stands in a list."""
+    return re.sub(r"\b0\b", "41", wording).replace("@x", "@YouTube").replace("*", "whatever")
+
+
 def test_every_template_is_found_in_a_post_that_has_it() -> None:
-    openings = [text for texts in quality._OPENINGS.values() for text in texts]
-    phrases = [text for texts in quality._PHRASES.values() for text in texts]
+    openings = [text for _, use, text in rows("templates") if use.startswith("opening")]
+    phrases = [text for _, use, text in rows("templates") if use.startswith("phrase")]
     posts = [
-        *(text.replace("0", "41").replace("@x", "@YouTube") + " and more https://t.co/x1" for text in openings),
-        *("Someone said " + text.replace("@x", "@YouTube") + " https://t.co/x1" for text in phrases),
+        *(filled(text) + " and more https://t.co/x1" for text in openings),
+        *("Someone said " + filled(text) + " https://t.co/x1" for text in phrases),
     ]
     missed = [post for post, row in zip(posts, rows_of([*posts]), strict=True) if not (row and row["template"])]
+    assert len(posts) > 80
     assert missed == []
 
 
-def test_templates_of_the_wrong_length_are_refused() -> None:
-    for openings, phrases in (
-        ({}, {ALWAYS: ("two words",)}),
-        ({ALWAYS: ("a b c d e f g h i",)}, {}),
-        ({ALWAYS: ("",)}, {}),
-    ):
-        with pytest.raises(ValueError, match="words, expected"):
-            compile_known(openings, phrases, ())
-    assert PHRASE_WORDS == 3
+def test_every_bait_is_found_inside_a_post_and_none_in_its_words_turned_round() -> None:
+    wordings = [text for _, _, text in rows("bait")]
+    found = rows_of(["Well, " + filled(text) + " today" for text in wordings])
+    assert [text for text, row in zip(wordings, found, strict=True) if not (row and row["bait_share"] > 0)] == []
+    turned = [" ".join(reversed(filled(text).split())) for text in wordings if len(text.split()) > 3]
+    assert sum(row["bait_share"] > 0 for row in rows_of([*turned]) if row) < len(turned) / 10
+
+
+@pytest.mark.parametrize("row", list(rows("questions")), ids="-".join)
+def test_every_question_is_found_in_its_language(row: tuple[str, ...]) -> None:
+    lang, use, text = row
+    post = "1 2 3" + text.replace("_", " ") if use == ENDING else filled(text) + " 1 2 3"
+    (told,) = rows_of([post], lang)
+    assert told is not None
+    assert told["is_question"]
+
+
+def test_every_listed_word_tells_its_topic() -> None:
+    for lang, topic, points, words in rows("topics"):
+        some = [word.replace("_", " ").removesuffix("*") for word in words.split(" ")]
+        post = some if points == "2" else [f"{one} {other}" for one, other in pairwise(some)]
+        told = [row and row["topic"] for row in rows_of([*post], lang)]
+        others = [text for text, found in zip(post, told, strict=True) if found not in (topic, None)]
+        assert others == []
+        assert told.count(topic) >= 0.8 * len(told), (lang, topic)  # a pair may hold a stem of two
+
+
+def test_lists_say_nothing_else() -> None:
+    for name in LISTS:
+        uses = {use for _, use, _ in rows(name)}
+        assert uses <= {use for file, use in USES if file == name} | {ENDING}
+        texts = list(rows(name))
+        assert len(texts) == len(set(texts))
+    told = {topic for _, topic, _, _ in rows("topics")}
+    documented = (QUALITY.field("topic").metadata or {})[b"doc"].decode()
+    assert ", ".join(sorted(told)) in documented
+    assert len(wordlists().topics) == len(told) <= 16
+
+
+def test_what_is_no_wording_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no words"):
+        wording_table([(1, 2, "...")])
+    for word in ("foot*", "one_two_three", "", "two words*"):
+        with pytest.raises(ValueError, match="expected a word, a stem of 6 letters"):
+            topic_table([(1, 0, 2, word)])
+    with pytest.raises(ValueError, match="listed twice"):
+        topic_table([(1, 0, 2, "goal"), (1, 1, 1, "Goal")])
+    topic_table([(1, 0, 2, "goal"), (2, 1, 1, "goal")])
+    assert ending_table([[], ["_mi"]])[2].tolist() == [0, 0, 1]
+
+
+def test_what_stands_in_another_post_is_not_taken_over() -> None:
+    posts = ["Heavy snow", "rain tonight", "does anyone", "know", "Like and", "share", "x == 3;", "y := 4"]
+    alone = [row for post in posts for row in rows_of([post])]
+    assert rows_of([*posts]) == alone
+    assert not any(row["topic"] or row["is_question"] or row["bait_share"] for row in alone if row)
 
 
 def test_a_long_copied_paragraph_repeats_though_its_words_are_far_apart() -> None:

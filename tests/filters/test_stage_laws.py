@@ -17,7 +17,7 @@ from filters import RECORD_STAGES, STAGES
 from filters.contamination import Contamination
 from filters.datatrove import Datatrove
 from filters.fasttext import Fasttext
-from filters.language import _model_file
+from filters.language_lid import model_file
 from filters.stage import Stage, configure
 from filters.verdict import KINDS, Verdict
 from schemas.columns import DUPLICATES
@@ -55,7 +55,7 @@ FILE = Path(EVALUATION.name) / "quiz.txt"
 FILE.write_text("\n".join((ORDINARY[0], ORDINARY[3], "buy now buy now buy now buy now")), encoding="utf-8")
 SET_UP: tuple[Stage, ...] = (  # stages that say nothing until they are set up
     Contamination(files=(str(FILE),)),
-    Fasttext(models={"lid": str(_model_file())}, labels_per_model=2),
+    Fasttext(models={"lid": str(model_file())}, labels_per_model=2),
     Datatrove(
         filters={
             "quality": {"filter": "GopherQualityFilter", "min_doc_words": 8, "min_stop_words": 1},

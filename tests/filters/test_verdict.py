@@ -42,6 +42,9 @@ QUALITY = st.fixed_dictionaries(
         "words": st.none() | st.integers(0, 10),
         "entropy": st.none() | st.floats(0, 8, width=32),
         "template": st.none() | st.booleans(),
+        "exclamations": st.none() | st.integers(0, 3),
+        "has_code": st.none() | st.booleans(),
+        "is_question": st.none() | st.booleans(),
     }
 )
 SCORES = st.none() | st.fixed_dictionaries({"score": SHARES})
@@ -112,6 +115,21 @@ def test_explain_tells_the_threshold_of_the_language() -> None:
     assert (off.threshold, off.passed) == (None, True)
 
 
+def test_explain_tells_what_is_enough_for_a_question() -> None:
+    row = {"language": {"lang": "en"}, "quality": {"readable_chars": 9, "words": 2, "is_question": True}}
+    told = {finding.measure: finding for finding in Verdict().explain(row) if finding.reason == "too_short"}
+    assert (told["quality.readable_chars"].threshold, told["quality.readable_chars"].passed) == (9.1, False)
+    assert (told["quality.words"].threshold, told["quality.words"].passed) == (1.95, True)
+
+
+def test_explain_measures_no_capitals_in_a_calm_headline() -> None:
+    quality = {"upper_share": 1.0, "words": 8, "exclamations": 0}
+    told = {one.reason: one for one in Verdict().explain({"quality": quality})}
+    assert (told["shouting"].measured, told["shouting"].passed) == (None, True)
+    told = {one.reason: one for one in Verdict().explain({"quality": {**quality, "exclamations": 1}})}
+    assert (told["shouting"].measured, told["shouting"].passed) == (1.0, False)
+
+
 def test_explain_tells_which_copy_a_post_is() -> None:
     row = {"duplicates": {"kind": "near", "copy": 3, "cluster_size": 5, "cluster_authors": 2}}
     told = {(finding.reason, finding.measure): finding for finding in Verdict(keep_copies=2).explain(row)}
@@ -168,6 +186,8 @@ def test_equal_settings_are_one_verdict() -> None:
         ({"max_spam": "0.5"}, "'max_spam' must be a number from 0 to 1"),
         ({"max_spam": float("nan")}, "'max_spam' must be a number from 0 to 1"),
         ({"min_words": -1}, "'min_words' must be a number from 0 up"),
+        ({"brevity": 1.5}, "'brevity' must be a number from 0 to 1"),
+        ({"per_language": {"zh": {"brevty": 1}}}, "did you mean 'brevity'"),
         ({"min_words": True}, "'min_words' must be a number from 0 up"),
         ({"max_entropy": float("inf")}, "'max_entropy' must be a number from 0 up"),
         ({"keep_copies": 0}, "'keep_copies' must be a whole number from 1 up, got 0"),

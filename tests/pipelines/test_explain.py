@@ -80,7 +80,7 @@ def test_a_rule_says_what_it_measured_and_what_it_wants(out: Path) -> None:
     one = only(explain(out, "short"))
     assert set(one.row["verdict"]["reasons"]) == set(one.against)
     line = next(line for line in printed(one).splitlines() if "quality.readable_chars" in line and "too_short" in line)
-    assert line.split() == ["too_short", "quality.readable_chars", "6", "at", "least", "16", "rejects"]
+    assert line.split() == ["too_short", "quality.readable_chars", "6", "at", "least", "14", "rejects"]
 
 
 def test_text_is_printed_as_it_is(out: Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from filters.labelled import UNKNOWN_LIMIT
-from filters.language import SHARES, UNKNOWN
+from filters.language_model import CARD_FILE, WEIGHTS_FILE, LanguageModel, read_weights
+from filters.language_names import UNKNOWN
 from jobs import cli
-from pipelines.training import LIMITS, TRAINABLE, page, train
+from pipelines.language_card import LIMITS, page
+from pipelines.training import TRAINABLE, train
 from schemas.errors import ConfigError, SetupError
 
 Row = tuple[str | None, str | None, str | None]
@@ -70,6 +74,15 @@ def call(*words: object) -> int:
     return left.value.code
 
 
+def strict(weights: bytes, folder: Path) -> None:
+    """Write a language model of which every language needs more than certainty."""
+    model = LanguageModel.from_bytes(weights)
+    content = replace(model, needed=np.full_like(model.needed, 1.1)).to_bytes()
+    folder.mkdir()
+    (folder / WEIGHTS_FILE).write_bytes(content)
+    (folder / CARD_FILE).write_text(json.dumps({"sha256": hashlib.sha256(content).hexdigest()}))
+
+
 def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -95,8 +108,7 @@ def test_score_uses_the_folder(files: dict[str, list[Path]], tmp_path: Path) -> 
     posts = tmp_path / "posts.jsonl"
     posts.write_text('{"id": "1", "text": "win a free kettle call 0800 123 now, claim your prize"}\n')
     language, spam = tmp_path / "language", tmp_path / "spam"
-    language.mkdir()
-    (language / "thresholds.json").write_text(json.dumps({UNKNOWN: 1}))  # nothing is sure enough for that
+    strict(read_weights("shipped"), language)
     assert call("train", "spam", "--data", files["spam"][0], "--out", spam) == 0
     told = {}
     for name, models in {
@@ -115,20 +127,18 @@ def test_score_uses_the_folder(files: dict[str, list[Path]], tmp_path: Path) -> 
 
 def test_the_language_card_tells_what_was_found(files: dict[str, list[Path]], tmp_path: Path) -> None:
     card = train("language", files["language"], tmp_path / "model")
-    rows = {"fit": 180, "validation": 75}
-    assert [(data["set"], data["rows"]) for data in card["data"]] == [("mine", rows)]
+    ((name, rows),) = [(data["set"], data["rows"]) for data in card["data"]]
+    assert (name, rows["fit"] + rows["tune"], rows["validation"]) == ("mine", 180, 75)
     assert "not known" in card["data"][0]["licence"]
     assert card["limits"] == [*LIMITS, UNKNOWN_LIMIT]
-    assert card["fit"]["percent_of_posts"] == dict(SHARES)
     figures = card["validation"]["raw"]
     assert set(figures["by_language"]) == set(SENTENCES)
-    assert set(figures["by_set"]) == {"mine", "mine, languages of lid.176", "mine, common languages"}
+    assert set(figures["by_set"]) == {"mine", "mine, known languages", "mine, common languages"}
     for group in (figures["all"], *figures["by_language"].values()):
         assert 0.9 < group["accuracy"] <= 1
         assert 0.9 < group["precision_where_told"] <= 1
         assert group["accuracy"] <= group["accuracy_if_always_told"]
     assert (tmp_path / "model" / "card.md").read_text(encoding="utf-8") == page(card)
-    assert (tmp_path / "model" / "thresholds.json").read_bytes().startswith(b"{\n")
 
 
 def test_a_tenth_is_held_out_by_its_text_where_no_validation_file_is(tmp_path: Path) -> None:
@@ -144,7 +154,8 @@ def test_a_tenth_is_held_out_by_its_text_where_no_validation_file_is(tmp_path: P
 def test_a_text_to_validate_on_is_not_fitted_on(tmp_path: Path) -> None:
     rows = language_rows(40, 3)
     named = [write(tmp_path / "a.train.parquet", rows), write(tmp_path / "a.val.parquet", rows[:15])]
-    assert train("language", named, tmp_path / "model")["data"][0]["rows"] == {"fit": 105, "validation": 15}
+    rows = train("language", named, tmp_path / "model")["data"][0]["rows"]
+    assert (rows["fit"] + rows["tune"], rows["validation"]) == (105, 15)
 
 
 @pytest.mark.parametrize(
@@ -193,10 +204,3 @@ def test_a_folder_that_cannot_be_written_is_named(stage: str, files: Any, tmp_pa
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(SetupError, match="taken"):
         train(stage, files[stage], tmp_path / "taken")
-
-
-def test_the_shipped_thresholds_come_from_the_command(real_data: Path, tmp_path: Path) -> None:
-    shipped = Path(__file__).parents[2] / "filters" / "models" / "language"
-    names = json.loads((shipped / "card.json").read_text(encoding="utf-8"))["inputs"]
-    train("language", [real_data / "labelled" / "language" / name for name in names], tmp_path / "again")
-    assert bytes_of(tmp_path / "again") == bytes_of(shipped)

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from filters import language
 from filters.kernels.characters import SCRIPTS
 from filters.kernels.fasttext_file import LABEL_PREFIX
 from filters.kernels.fasttext_model import Model, predict, predict_best, read_model
 from filters.kernels.readable import readable
 from filters.kernels.utf8 import utf8_buffers
+from filters.language_lid import model_file
 from schemas.errors import SetupError
 
 TOLERANCE = 1e-4
@@ -253,8 +253,8 @@ def real_texts(real_data: Path) -> list[tuple[str, str]]:
 def test_lid_176_on_ten_thousand_real_texts(real_texts: list[tuple[str, str]]) -> None:
     texts = [text for text, _ in real_texts]
     assert len(texts) == 10_000
-    check(language._model_file(), texts, 1)
-    check(language._model_file(), texts, 3)
+    check(model_file(), texts, 1)
+    check(model_file(), texts, 3)
 
 
 @pytest.mark.parametrize(
