@@ -22,6 +22,18 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A question of `swarmfeed label`, and the labels that a low and a high answer to it stand for."""
+
+    column: str
+    low: str
+    high: str
+
+
+LOW_MARK, HIGH_MARK = 0.4, 0.8  # of answers from 0 to 1, in fifths; what lies between is unsure and teaches nothing
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a stage's classifier is made: what its labels mean and how its features are cut."""
 
@@ -37,6 +49,7 @@ class Recipe:
     decay: float = 1e-4
     single_share: float = 0.1  # what sets of one class weigh beside the others; more, and left-out sets suffer
     limits: tuple[str, ...] = ()
+    mark: Mark | None = None
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -54,6 +67,7 @@ RECIPES: Mapping[str, Recipe] = {
             "A headline in the wording of bait sites scores low whatever stands behind it.",
             "Let the rules of the quality stage decide, and this score only at its far low end.",
         ),
+        mark=Mark("quality", "low", "good"),
     ),
     "spam": Recipe(
         positive=frozenset({"spam"}),
@@ -82,6 +96,7 @@ RECIPES: Mapping[str, Recipe] = {
             "Quoting or reporting abuse is not told from abusing. Sarcasm and pictures are out of reach.",
             "The real share of abuse is far below the even odds of the calibration: set thresholds high.",
         ),
+        mark=Mark("toxicity", "non-toxic", "toxic"),
     ),
     "ai_text": Recipe(
         positive=frozenset({"ai"}),
@@ -97,6 +112,20 @@ RECIPES: Mapping[str, Recipe] = {
             "topics. Newer machines, other topics and edited machine text are unknown to it.",
             "A false accusation of a person is the costly error: look at the rate of true finds at 1% false ones.",
         ),
+        mark=Mark("machine_written", "human", "ai"),
+    ),
+    "credibility": Recipe(
+        positive=frozenset({"credible"}),
+        negative=frozenset({"not credible"}),
+        question="a language model that rated posts would call it true or well supported",
+        min_words=3,
+        limits=(
+            "It repeats the opinion of whoever rated the posts, most often a language model: not what is true. Wording "
+            "and topic are all it sees, and a false claim in sober words scores high.",
+            "Topics and events that were not rated are unknown to it. Rate anew when the world has moved on.",
+            "Let nothing be dropped by this score.",
+        ),
+        mark=Mark("truthfulness", "not credible", "credible"),
     ),
 }
 
@@ -183,7 +212,7 @@ def is_validation(file: Path) -> bool:
 
 
 def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
-    table = read_labelled(stage, file)
+    table = read_labelled(stage, file, recipe.mark)
     name = name_of(file)
     known = KNOWN_SETS.get(name, UNKNOWN_SET)
     languages = table["lang"].combine_chunks().cast(pa.string())
@@ -203,12 +232,17 @@ def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
     return Examples(texts, positive, languages, np.full(len(texts), name), parts)
 
 
-def read_labelled(stage: str, file: Path) -> pa.Table:
-    """Return the table of a labelled file; raise ConfigError unless text, label and lang are columns of text."""
+def read_labelled(stage: str, file: Path, mark: Mark | None = None) -> pa.Table:
+    """Return the table of a labelled file; raise ConfigError unless text, label and lang are columns of text.
+
+    A file of `swarmfeed label` has no `label`: there the answers to the question that fits the stage stand for it.
+    """
     try:
         table = pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"train {stage}: {file} is not a readable Parquet file: {error}") from None
+    if mark and "label" not in table.column_names and mark.column in table.column_names:
+        table = table.append_column("label", _labels_of(table[mark.column], mark, f"train {stage}: {file}"))
     for column in ("text", "label", "lang"):
         if column not in table.column_names:
             raise ConfigError(f"train {stage}: {file} has no column '{column}', it has {', '.join(table.column_names)}")
@@ -216,6 +250,15 @@ def read_labelled(stage: str, file: Path) -> pa.Table:
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise ConfigError(f"train {stage}: {file}: column '{column}' should be text, it is {kind}")
     return table
+
+
+def _labels_of(marks: pa.ChunkedArray, mark: Mark, where: str) -> pa.ChunkedArray:
+    """Return a label for each answer, null for one that is unsure or was not given."""
+    if not pa.types.is_floating(marks.type):
+        raise ConfigError(f"{where}: column '{mark.column}' should be numbers, it is {marks.type}")
+    near = 1e-6  # answers are fifths, rounded to single precision
+    low, high = pc.less_equal(marks, LOW_MARK + near), pc.greater_equal(marks, HIGH_MARK - near)
+    return pc.if_else(high, mark.high, pc.if_else(low, mark.low, pa.scalar(None, pa.string())))
 
 
 def _check_labels(stage: str, recipe: Recipe, file: Path, labels: pa.Array) -> None:

@@ -105,8 +105,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Column:
-    """What one rule found in every row of a batch; `speaks` is true where the reason holds."""
+class Found:
+    """What one rule found in every row of a batch; `speaks` is true where the reason holds.
+
+    `key` names the setting that the threshold stands under, of the rules that have one.
+    """
 
     reason: Reason
     measure: str
@@ -114,6 +117,7 @@ class _Column:
     bound: Bound
     threshold: Numbers | str | bool | None
     speaks: Flags
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ class Verdict:
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the verdict on each row, shape (rows,); null where no stage said anything at all."""
         speaks = np.zeros((batch.num_rows, len(Reason)), np.bool_)
-        for found in self._columns(batch):
+        for found in self.look(batch):
             speaks[:, _ORDER[found.reason]] |= found.speaks
         unheard = np.ones(batch.num_rows, np.bool_)
         for name in self.reads:
@@ -205,7 +209,7 @@ class Verdict:
         types = [getattr(columns, name.upper()) for name in self.reads]
         cells = [pa.array([row.get(name)], kind) for name, kind in zip(self.reads, types, strict=True)]
         batch = pa.RecordBatch.from_arrays(cells, list(self.reads))
-        found = sorted(self._columns(batch), key=lambda column: _ORDER[column.reason])
+        found = sorted(self.look(batch), key=lambda column: _ORDER[column.reason])
         return [
             Finding(
                 column.reason.value,
@@ -218,12 +222,12 @@ class Verdict:
             for column in found
         ]
 
-    def _columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
-        """Ask every rule about every row."""
+    def look(self, batch: pa.RecordBatch) -> Iterator[Found]:
+        """Ask every rule about every row; a row is kept where none speaks."""
         tags = _child(batch, "language.lang", pa.string())
         chars = _numbers(batch, "quality.readable_chars")
         one = np.ones(1, np.float32)
-        yield _Column(Reason.EMPTY, "quality.readable_chars", chars, "at least", one, chars < 1)
+        yield Found(Reason.EMPTY, "quality.readable_chars", chars, "at least", one, chars < 1)
         yield from self._language_columns(tags)
         encoded = tags.dictionary_encode()
         enough = self._brevity(batch, encoded)
@@ -240,13 +244,13 @@ class Verdict:
             if rule.reason is Reason.TOO_SHORT:
                 threshold = np.where(enough < 1, np.round(threshold * enough, 2), threshold)
             crossed = measured < threshold if rule.bound == "at least" else measured > threshold
-            yield _Column(rule.reason, rule.measure, measured, rule.bound, threshold, crossed)
+            yield Found(rule.reason, rule.measure, measured, rule.bound, threshold, crossed, rule.key)
         template = _child(batch, "quality.template", pa.bool_())
         unwanted = _true(template) & self.drop_templates
-        yield _Column(Reason.TEMPLATE, "quality.template", template, "not", self.drop_templates or None, unwanted)
+        yield Found(Reason.TEMPLATE, "quality.template", template, "not", self.drop_templates or None, unwanted)
         yield from self._duplicate_columns(batch)
         deleted = _child(batch, "duplicates.deleted", pa.bool_())
-        yield _Column(Reason.DELETED, "duplicates.deleted", deleted, "not", True, _true(deleted))
+        yield Found(Reason.DELETED, "duplicates.deleted", deleted, "not", True, _true(deleted))
 
     def _brevity(self, batch: pa.RecordBatch, tags: pa.DictionaryArray) -> Numbers:
         """Return the share of the minimal length that is enough for each row: less than 1 for questions and code."""
@@ -260,7 +264,7 @@ class Verdict:
         enough = _numbers(batch, "quality.words") >= self._thresholds("min_headline_words", tags)
         return enough & (_numbers(batch, "quality.exclamations") == 0)
 
-    def _duplicate_columns(self, batch: pa.RecordBatch) -> Iterator[_Column]:
+    def _duplicate_columns(self, batch: pa.RecordBatch) -> Iterator[Found]:
         """Ask what a post duplicates; of copies, which one of them it is, where that is known."""
         kinds = _child(batch, "duplicates.kind", pa.string())
         copy = _numbers(batch, "duplicates.copy")
@@ -268,21 +272,21 @@ class Verdict:
         allowed = np.full(1, self.keep_copies, np.float32)
         for kind, reason in KINDS.items():
             asked = uncounted if kind in COPIES else kinds
-            yield _Column(reason, "duplicates.kind", asked, "not", kind, _true(pc.equal(asked, kind)))
+            yield Found(reason, "duplicates.kind", asked, "not", kind, _true(pc.equal(asked, kind)))
             if kind in COPIES:
                 place = np.where(_true(pc.equal(kinds, kind)), copy, np.float32("nan"))
-                yield _Column(reason, "duplicates.copy", place, "at most", allowed, place > allowed)
+                yield Found(reason, "duplicates.copy", place, "at most", allowed, place > allowed, "keep_copies")
 
-    def _language_columns(self, tags: pa.Array) -> Iterator[_Column]:
+    def _language_columns(self, tags: pa.Array) -> Iterator[Found]:
         unknown = _true(pc.equal(tags, UNDETERMINED))
         refused = unknown & (not self.keep_unknown_language)
         bound = None if self.keep_unknown_language else UNDETERMINED
-        yield _Column(Reason.LANGUAGE_UNKNOWN, "language.lang", tags, "not", bound, refused)
+        yield Found(Reason.LANGUAGE_UNKNOWN, "language.lang", tags, "not", bound, refused)
         distinct = pc.drop_null(tags.unique()).to_pylist()
         outside = [tag for tag in distinct if tag != UNDETERMINED and self.languages and not self._wants(tag)]
         unwanted = _true(pc.is_in(tags, value_set=pa.array(outside, pa.string())))
         wanted = ", ".join(self.languages) or None
-        yield _Column(Reason.LANGUAGE_UNWANTED, "language.lang", tags, "one of", wanted, unwanted)
+        yield Found(Reason.LANGUAGE_UNWANTED, "language.lang", tags, "one of", wanted, unwanted)
 
     def _wants(self, tag: str) -> bool:
         return tag in self.languages or tag.partition("-")[0] in self.languages
@@ -292,17 +296,20 @@ class Verdict:
 
         As float32, like the scores: 0.7 measured is not over 0.7 allowed.
         """
-        known = [self._threshold(key, tag) for tag in tags.dictionary.to_pylist()]
+        known = [self.threshold(key, tag) for tag in tags.dictionary.to_pylist()]
         choices = np.array([*known, getattr(self, key)], np.float32)
         return choices[pc.fill_null(tags.indices, len(known)).to_numpy()]
 
-    def _threshold(self, key: str, tag: str) -> Threshold:
-        for name in (tag, tag.partition("-")[0]):
-            override = self.per_language.get(name, {})
-            if key in override:
-                return override[key]
-        threshold: Threshold = getattr(self, key)
+    def threshold(self, key: str, tag: str | None) -> Threshold:
+        """Return the threshold that holds for a language."""
+        holder = self.holder(key, tag)
+        threshold: Threshold = self.per_language[holder][key] if holder else getattr(self, key)
         return threshold
+
+    def holder(self, key: str, tag: str | None) -> str | None:
+        """Return the tag in `per_language` that has the threshold of a language; None where the common one holds."""
+        names = (tag, tag.partition("-")[0]) if tag else ()
+        return next((name for name in names if key in self.per_language.get(name, {})), None)
 
 
 def _child(batch: pa.RecordBatch, path: str, kind: pa.DataType) -> pa.Array:

@@ -135,9 +135,12 @@ def simulate(
 @app.command()
 def train(
     stage: Annotated[
-        str, typer.Argument(metavar="STAGE", help="spam, toxicity, ai_text, quality, language or tokenizer.")
+        str,
+        typer.Argument(metavar="STAGE", help="spam, toxicity, ai_text, quality, credibility, language or tokenizer."),
     ],
-    data: Annotated[list[Path], typer.Option("--data", help="Parquet with text, label, lang; repeatable.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Parquet with text, label, lang, or of `swarmfeed label`; repeatable.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model and its card.")],
     seed: Annotated[int, typer.Option("--seed", help="The same data and seed give the same bytes.")] = 0,
     as_json: AsJson = False,

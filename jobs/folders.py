@@ -85,6 +85,42 @@ def campaigns(
 
 
 @app.command()
+def calibrate(
+    scored: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a run, or the Parquet file of `swarmfeed score`.")
+    ],
+    policy: Annotated[Path | None, typer.Option("--out", help="Policy file to write, for `run --config`.")] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="HTML page of the curves to write.")] = None,
+    keep: Annotated[float | None, typer.Option("--keep", help="Share of the posts to keep, from 0 to 1.")] = None,
+    move: Annotated[
+        list[str], typer.Option("--move", metavar="KEY", help="Threshold that may move for --keep; repeatable.")
+    ] = [],  # noqa: B006
+    costs: Annotated[
+        list[str], typer.Option("--cost", metavar="KEY=SHARE", help="What a threshold alone may reject; repeatable.")
+    ] = [],  # noqa: B006
+    each: Annotated[bool, typer.Option("--each-language", help="Thresholds for each language of 1,000 posts.")] = False,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Labels that `swarmfeed label` wrote.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = [],  # noqa: B006
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show what each threshold costs, find thresholds for a kept share or a cost, and write them as a policy file."""
+    from pipelines import calibration
+    from pipelines.remembered import remembered
+
+    wish = calibration.wish_of(keep, move, costs, each)
+    base = read_config(config or remembered(scored), settings)
+    order = calibration.CalibrationOrder(scored, base, wish, labels, policy, page)
+    with notes.status(f"counting posts of {scored}"):
+        figures = calibration.calibrate(order)
+    if as_json:
+        print_json(figures)
+    else:
+        calibration.print_calibration(figures, Console(highlight=False))
+
+
+@app.command()
 def compact(
     out: Folder,
     config: ConfigFile = None,

@@ -48,10 +48,12 @@ EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 GLOB = frozenset("\\*?[]{}")
 HEADINGS = ("posts", "kept", "authors", "top author", "span", "posts/hour", "languages")
 INDENT = 4
+FACETS = ("author", "language", "kind", "wording", "host")  # what the members of a campaign are grouped by
 TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # where a line changes direction
 SCHEMA = (
     "id string, author_id string, created_at timestamp, language struct<lang: string>, duplicate_of string, "
-    "duplicates struct<kind: string, deleted: boolean>, verdict struct<keep: boolean>, epoch bigint"
+    "duplicates struct<kind: string, deleted: boolean>, verdict struct<keep: boolean>, epoch bigint, "
+    "sketch struct<fingerprint: bigint>, credibility struct<links: array<struct<host: string, kind: string>>>"
 )
 
 
@@ -83,6 +85,9 @@ class Campaign:
 
     `authors` are the known ones; posts that name none are counted beside them. A span under an hour counts as an hour
     in `posts_per_hour`. `kinds` tells the copies apart, `languages` has the three most frequent with their shares.
+    Many authors with one wording or one site behind them are no independent witnesses: `wordings` counts the texts that
+    differ once links, names, case and marks are gone, `hosts` the sites that come first in a post, platforms and
+    shorteners left out.
     """
 
     original: str
@@ -98,6 +103,8 @@ class Campaign:
     posts_per_hour: float | None = None
     languages: dict[str, float] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
+    wordings: int = 0
+    hosts: int = 0
     sample: str | None = None  # redacted text of the original; None when it is deleted or not in the table
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,6 +175,7 @@ def _read(spark: SparkSession, files: Sequence[PostsFile]) -> DataFrame:
 def _posts(spark: SparkSession, files: Sequence[PostsFile], question: Question) -> DataFrame:
     """Return the posts that may be part of a campaign, one post delivered or edited again left out."""
     kind, at = sql.col("duplicates.kind"), sql.col("created_at")
+    sites = sql.filter("credibility.links", lambda link: ~link["kind"].isin("platform", "shortener"))
     posts = _read(spark, files).where(kind.isNull() | kind.isin(*COPIES))
     if question.since:
         posts = posts.where(at >= sql.lit(question.since))
@@ -182,6 +190,8 @@ def _posts(spark: SparkSession, files: Sequence[PostsFile], question: Question) 
         sql.col("verdict.keep").cast("int").alias("kept"),
         sql.unix_micros(at).alias("micros"),
         "epoch",
+        sql.col("sketch.fingerprint").cast("string").alias("wording"),
+        sql.get(sites, 0)["host"].alias("host"),
     )
 
 
@@ -213,18 +223,16 @@ def rank(posts: DataFrame, question: Question) -> tuple[list[str], int]:
 def describe(posts: DataFrame, names: Sequence[str]) -> dict[str, Campaign]:
     """Return the campaigns of these originals, without samples; what comes back is a few rows a campaign."""
     chosen = posts.where(sql.col("id").isin(*names) | sql.col("duplicate_of").isin(*names))
-    members = _members(chosen, ["author", "language", "kind", "kept", "micros"]).where(sql.col("cluster").isin(*names))
+    members = _members(chosen, [*FACETS, "kept", "micros"]).where(sql.col("cluster").isin(*names))
     kind = sql.when(sql.col("id") != sql.col("cluster"), sql.col("kind"))  # of the original none
-    facets = sql.array(
-        _facet("author", sql.col("author")), _facet("language", sql.col("language")), _facet("kind", kind)
-    )
+    facets = sql.array(*(_facet(name, kind if name == "kind" else sql.col(name)) for name in FACETS))
     told = members.select("*", sql.explode(facets).alias("of")).select("cluster", "id", "kept", "micros", "of.*")
     counted = told.groupBy("cluster", "facet", "value").agg(*_counts(sql.col("kept")))
-    shown = sql.when(sql.col("facet") != "author", sql.col("value")).alias("value")
+    shown = sql.when(sql.col("facet").isin("language", "kind"), sql.col("value")).alias("value")
     most = sql.max(sql.when(sql.col("value").isNotNull(), sql.struct("posts", "value"))).alias("most")
     known = sql.sum(sql.when(sql.col("value").isNotNull(), sql.col("posts"))).alias("known")
     folded = counted.groupBy("cluster", "facet", shown).agg(*_sums(), sql.count("value").alias("values"), most, known)
-    rows: dict[str, dict[str, list[Row]]] = {name: {"author": [], "language": [], "kind": []} for name in names}
+    rows: dict[str, dict[str, list[Row]]] = {name: {facet: [] for facet in FACETS} for name in names}
     for row in folded.collect():
         rows[row["cluster"]][row["facet"]].append(row)
     return {name: _campaign(name, facets) for name, facets in rows.items()}
@@ -253,7 +261,7 @@ def _sums() -> list[Column]:
 
 
 def _campaign(name: str, rows: dict[str, list[Row]]) -> Campaign:
-    (author,) = rows["author"]
+    (author,), (wording,), (host,) = rows["author"], rows["wording"], rows["host"]
     posts, most = author["posts"], author["most"]
     first, last = (None if author[end] is None else _time(author[end]) for end in ("first", "last"))
     span = (last - first).total_seconds() if first and last else None
@@ -273,6 +281,8 @@ def _campaign(name: str, rows: dict[str, list[Row]]) -> Campaign:
         posts_per_hour=None if rate is None else round(rate, 4),
         languages=top_shares({row["value"]: row["posts"] for row in rows["language"]}),
         kinds={kind: kinds[kind] for kind in COPIES if kinds[kind]},
+        wordings=wording["values"],
+        hosts=host["values"],
     )
 
 
@@ -355,7 +365,7 @@ def _whereabouts(one: Campaign) -> str:
         parts.append(first if first == last else f"{first} to {last[11:] if first[:10] == last[:10] else last}")
     if one.posts_without_author:
         parts.append(f"{_many(one.posts_without_author, 'post')} without an author")
-    return " · ".join(parts)
+    return " · ".join([*parts, _many(one.wordings, "wording"), _many(one.hosts, "site")])
 
 
 def _time_asked(question: Question) -> str:

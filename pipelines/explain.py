@@ -182,7 +182,20 @@ def _print_facts(row: Mapping[str, Any], console: Console) -> None:
     overlap = row.get("contamination") or {}
     if overlap.get("item") is not None:
         facts.add_row(Text("  holds", "dim"), Text(f"{overlap['item']} (share of words: {_number(overlap['score'])})"))
+    if shown := _shown(row.get("credibility") or {}):
+        facts.add_row(Text("  shows", "dim"), Text(shown))
     console.print(facts)
+
+
+def _shown(credibility: Mapping[str, Any]) -> str:
+    """Say what a post shows of where its words come from.
+
+    >>> _shown({"kind": "claim", "figure": True, "links": [{"host": "bbc.co.uk", "kind": "news"}]})
+    'claim, figure, bbc.co.uk (news)'
+    """
+    signs = [name.replace("_", " ") for name in ("figure", "quote", "named_source") if credibility.get(name)]
+    links = [f"{link['host']} ({link['kind']})" for link in credibility.get("links") or []]
+    return ", ".join([*filter(None, [credibility.get("kind")]), *signs, *links])
 
 
 def _kinship(one: Explanation) -> Iterable[Text]:

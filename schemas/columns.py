@@ -67,6 +67,30 @@ AI_TEXT = pa.struct(
     [pa.field("score", SCORE, metadata=_doc("probability of machine-written text, from the post alone"))]
 )
 
+LINKED = pa.struct(
+    [
+        pa.field("host", pa.string(), metadata=_doc("host name in lower case, without `www.`")),
+        pa.field(
+            "kind",
+            pa.string(),
+            metadata=_doc("government, academic, news, reference, platform, shortener, shop, unknown"),
+        ),
+    ]
+)
+CREDIBILITY = pa.struct(
+    [
+        pa.field("score", SCORE, metadata=_doc("trained on labels of your own; null without a model")),
+        pa.field(
+            "kind", pa.string(), metadata=_doc("claim, opinion, mixed, question; null when it shows none of them")
+        ),
+        pa.field("hedging", SCORE, metadata=_doc("share of words that hedge or doubt; null outside English")),
+        pa.field("figure", pa.bool_(), metadata=_doc("a number stands in it, by itself; null outside English")),
+        pa.field("quote", pa.bool_(), metadata=_doc("three words or more in quotation marks; null outside English")),
+        pa.field("named_source", pa.bool_(), metadata=_doc("a name is said to have said it; null outside English")),
+        pa.field("links", pa.list_(LINKED), metadata=_doc("where its links lead, in order, in every language")),
+    ]
+)
+
 PII_SPAN = pa.struct(
     [
         pa.field("kind", pa.string(), metadata=_doc("email, phone, card, iban, ip, national_id")),

@@ -17,6 +17,7 @@ STAGE_COLUMNS = {
     "spam": columns.SPAM,
     "toxicity": columns.TOXICITY,
     "ai_text": columns.AI_TEXT,
+    "credibility": columns.CREDIBILITY,
     "pii": columns.PII,
     "sketch": columns.SKETCH,
     "contamination": columns.CONTAMINATION,

@@ -9,18 +9,28 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import typer.main
 
+from bench import policy
 from filters import STAGES, catalogue
 from filters.language_lid import model_file
+from filters.stage import annotate, configure
+from filters.verdict import Verdict
 from jobs.cli import app
+from pipelines.calibration.scales import KEYS
+from schemas.columns import DUPLICATES
+from schemas.post import POST
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "filters" / "README.md"
+POLICY = ROOT / "docs" / "policy.md"
 MODELS = ROOT / "filters" / "models"
 PAGES = sorted(
-    path for path in (ROOT / name for name in ("README.md", "filters/README.md", "bench/README.md")) if path.is_file()
+    path
+    for path in (ROOT / name for name in ("README.md", "filters/README.md", "bench/README.md", "docs/policy.md"))
+    if path.is_file()
 )
 COMMANDS = {name: command for name, command in typer.main.get_command(app).commands.items()}  # type: ignore[attr-defined]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -96,6 +106,34 @@ def test_commands_in_the_documents_exist(path: Path) -> None:
 def test_links_in_the_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_the_policy_is_documented_with_the_figures_of_its_file() -> None:
+    page = POLICY.read_text(encoding="utf-8")
+    shown = page[page.index(policy.BEGIN) : page.index(policy.END) + len(policy.END)]
+    (name,) = re.findall(r"\(\.\./bench/results/([\w.-]+-policy[\w.-]*)\)", shown)
+    figures = json.loads((ROOT / "bench" / "results" / name).read_text(encoding="utf-8"))["figures"]
+    assert shown == policy.tables(figures, name), "write it again: python -m bench.policy"
+    verdict = Verdict()
+    measured = {one["key"]: one["threshold"] for one in figures["thresholds"]}
+    assert measured == {key: getattr(verdict, key) for key in KEYS}, "measure it again: python -m bench.policy"
+    explained = page[page.index("## Why") : page.index("## Examples")]
+    for key, threshold in measured.items():
+        said = "" if threshold is None else " " + (f"{threshold:g}".removeprefix("0") or "0")
+        assert f"`{key}`{said}" in explained, key
+
+
+def test_the_examples_of_the_policy_are_decided_so() -> None:
+    page = POLICY.read_text(encoding="utf-8")
+    rows = rows_of(page[page.index("## Examples") :])
+    assert len(rows) >= 15
+    posts = pa.RecordBatch.from_pylist([{"id": text, "text": text} for text, _ in rows], schema=POST)
+    alone = posts.append_column(pa.field("duplicates", DUPLICATES), pa.nulls(len(rows), DUPLICATES))
+    decided, failures = annotate(alone, configure(STAGES, {}))
+    assert not failures
+    for (text, told), verdict in zip(rows, decided.column("verdict").to_pylist(), strict=True):
+        expected = told.partition(":")[0]
+        assert ", ".join(verdict["reasons"]) == ("" if expected == "kept" else expected), text
 
 
 def test_the_documents_quote_commands() -> None:

@@ -6,6 +6,7 @@ twice. The same table and seed give the same posts, in whichever files they lie.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,18 @@ def draw(root: Path, posts: int, seed: int) -> list[Sampled]:
     return sorted(drawn, key=lambda one: one.id)
 
 
+def count_strata(root: Path) -> Counter[str]:
+    """Return how many posts of each stratum a folder has to draw from."""
+    counts: Counter[str] = Counter()
+    for file in posts_files(root):
+        with pq.ParquetFile(file.path) as parquet:
+            for group in range(parquet.num_row_groups):
+                strata, wanted = _strata(parquet.read_row_group(group, COLUMNS))
+                for entry in pc.value_counts(strata.filter(wanted)).to_pylist():
+                    counts[entry["values"]] += entry["counts"]
+    return counts
+
+
 def share_out(sizes: Counts, total: int) -> Counts:
     """Return how many to take of each stratum: all of a small one, of the others one share each.
 
@@ -82,20 +95,22 @@ def _candidates(number: int, path: str, seed: int, posts: int) -> list[pa.Table]
             rows = parquet.read_row_group(group, COLUMNS)
             place = pa.array(np.arange(start, start + rows.num_rows))
             start += rows.num_rows
-            text = pc.struct_field(rows.column("pii"), "redacted")
-            chars = pc.fill_null(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
-            wanted = pc.and_(pc.greater(chars, 0), rows.column("duplicate_of").is_null())
+            strata, wanted = _strata(rows)
             mixed = (hash_ids(rows.column("id")).view(np.uint64) ^ np.uint64(seed)) * _GOLDEN_RATIO
-            columns = [_strata(rows, chars), pa.array(mixed), pa.repeat(number, rows.num_rows), place]
+            columns = [strata, pa.array(mixed), pa.repeat(number, rows.num_rows), place]
             found.append(_fewest(pa.table(columns, ["stratum", "order", "file", "row"]).filter(wanted), posts))
     return found
 
 
-def _strata(rows: pa.Table, chars: pa.ChunkedArray) -> pa.ChunkedArray:
+def _strata(rows: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return the stratum of each post, and whether it may be drawn."""
+    text = pc.struct_field(rows.column("pii"), "redacted")
+    chars = pc.fill_null(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
+    wanted = pc.and_(pc.greater(chars, 0), rows.column("duplicate_of").is_null())
     length = pa.array(np.searchsorted(LENGTHS, np.asarray(chars), side="right")).cast(pa.string())
     route = pc.if_else(pc.struct_field(rows.column("verdict"), "keep"), "kept", "rejected")
     language = pc.fill_null(pc.struct_field(rows.column("language"), "lang"), "und")
-    return pc.binary_join_element_wise(language, length, route, "/")
+    return pc.binary_join_element_wise(language, length, route, "/"), wanted
 
 
 def _fewest(rows: pa.Table, most: int) -> pa.Table:

@@ -9,7 +9,8 @@ from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
 from filters.verdict import RULES, Finding, Verdict
 from pipelines.report.charts import Chart, Mark, length_axis, mirrored, over_time, score_axis
@@ -62,9 +63,7 @@ class ReasonRow:
 def render(totals: Mapping[str, Any], figures: Figures, examples: Mapping[str, Any], at: datetime | None) -> str:
     """Return the page as HTML; every text in it is escaped by the template engine."""
     verdict = Verdict(**(totals.get("config") or {}).get("stages", {}).get("verdict", {}))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": _count, "percent": _percent, "short": _short_count, "clock": _clock}
-    template = environment.from_string(files("pipelines.report").joinpath("report.html").read_text(encoding="utf-8"))
+    template = load_template("pipelines.report", "report.html")
     time_chart = over_time(figures.hours["kept"], figures.hours["rejected"])
     return template.render(
         totals=totals,
@@ -83,6 +82,14 @@ def render(totals: Mapping[str, Any], figures: Figures, examples: Mapping[str, A
         thresholds=[(rule.key, getattr(verdict, rule.key)) for rule in RULES],
         figures=figures,
     )
+
+
+def load_template(package: str, name: str) -> Template:
+    """Return a page's template: it escapes every text, and `style` in it is the look that all pages share."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"count": _count, "percent": _percent, "short": _short_count, "clock": _clock}
+    environment.globals["style"] = Markup(files(__package__).joinpath("page.css").read_text(encoding="utf-8"))
+    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _parts(posts: Mapping[str, int]) -> list[tuple[str, int, float]]:

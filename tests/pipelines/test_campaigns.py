@@ -35,11 +35,23 @@ START = datetime(2026, 5, 1, tzinfo=UTC)
 RTL = "הגשר הישן מעל הנהר נסגר לשלושה שבועות בגלל השיטפון 🔥👨‍👩‍👧 والجسر الجديد مفتوح, write to jane.doe@example.com"
 GONE = "The baker on the corner sells warm rye bread until seven in the evening on weekdays."
 TURNED = "Seven red lanterns hung \x1b[31mabove\x1b[0m the \u202eharbour while the violins played on."
+LINKED = "Divers found an anchor as long as a bus on the sea floor in front of the old lighthouse "
 INVENTED = [
     *({"id": f"rtl{row}", "text": RTL, "created_at": START} for row in range(4)),
     *({"id": f"gone{row}", "text": GONE, "author_id": "ann"} for row in range(3)),
     *({"id": f"turn{row}", "text": TURNED, "author_id": f"a{row}", "created_at": START} for row in range(2)),
     {"kind": "post_deleted", "post_id": "gone0"},
+    *(
+        {"id": f"link{row}", "text": f"{LINKED}{tail}", "author_id": f"l{row}", "created_at": START}
+        for row, tail in enumerate(
+            (
+                "https://harbour.example/a",
+                "https://harbour.example/b https://lake.example",
+                "https://t.co/x https://pier.example",
+                "too https://youtu.be/x",
+            )
+        )
+    ),
 ]
 
 
@@ -118,7 +130,21 @@ def figures(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
         "posts_per_hour": None if span is None else round(len(times) / max(span / 3600, 1), 4),
         "languages": {tag: round(count / len(members), 4) for tag, count in most},
         "kinds": {kind: kinds[kind] for kind in COPIES if kinds[kind]},
+        "wordings": len({row["sketch"]["fingerprint"] for row in members if row["sketch"]} - {None}),
+        "hosts": len({site(row) for row in members} - {None}),
     }
+
+
+def site(row: dict[str, Any]) -> str | None:
+    """The first site a post links to that is neither a platform nor a shortener."""
+    links = (row["credibility"] or {}).get("links") or []
+    return next((link["host"] for link in links if link["kind"] not in ("platform", "shortener")), None)
+
+
+def test_witnesses_are_told_from_copies(curated: Path) -> None:
+    told = {one.original: one for one in answer(curated, Question(top=1000), SparkConfig()).campaigns}
+    assert (told["link0"].authors, told["link0"].wordings, told["link0"].hosts) == (4, 2, 2)
+    assert (told["rtl0"].wordings, told["rtl0"].hosts) == (1, 0)
 
 
 def plain(campaign: Campaign) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ POSTS = [
     {"id": "short", "text": "so true"},
     {"id": "markup", "text": "[bold]Brackets[/bold] [/] are only brackets :smile: to whoever reads the sentence."},
     {"id": "mail", "text": "Please write to jane.doe@example.com when you come home from the mountains."},
+    {"id": "sourced", "text": "The river rose 2 metres overnight, said Mayor Olsen: https://www.bbc.co.uk/news/1"},
     {"id": "gone", "text": "DELETED"},
 ]
 BAD = [{"raw": b'{"id": "broken", "text"', "file": "/in/a.jsonl", "line": 12, "stage": "read", "fault": "bad_json"}]
@@ -47,6 +49,11 @@ def printed(one: Explanation) -> str:
     print_explanation(one, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def test_what_a_post_shows_of_its_sources(out: Path) -> None:
+    assert re.search(r"shows +claim, figure, bbc\.co\.uk \(news\)", printed(only(explain(out, "sourced"))))
+    assert "shows" not in printed(only(explain(out, "short")))
 
 
 def test_a_kept_post(out: Path) -> None:
