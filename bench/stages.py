@@ -28,6 +28,7 @@ BATCH_ROWS = 8192  # what a run hands to the stages at once
 NASTY_ROWS = 2048
 LONG_CHARS = 20_000
 EVALUATION_ITEMS = 100_000  # loaded by `contamination`, which does nothing without
+DATATROVE_FILTERS = ("GopherQualityFilter", "GopherRepetitionFilter", "C4QualityFilter", "FineWebQualityFilter")
 SEED = 7
 NASTY: dict[str, str] = {
     "emoji_storm": "\U0001f525\U0001f602\U0001f44d\U0001f3fd\u2764\ufe0f" * 40,
@@ -133,6 +134,8 @@ def main() -> None:
             "nasty_rows": NASTY_ROWS,
             "repeats": asked.repeats,
             "evaluation_items": EVALUATION_ITEMS,
+            "fasttext": "lid.176.ftz",
+            "datatrove": DATATROVE_FILTERS,
             "seed": SEED,
         },
         "inputs": found,
@@ -143,13 +146,19 @@ def main() -> None:
 def measure_all(posts: pa.Table, repeats: int) -> dict[str, dict[str, Any]]:
     """Measure every stage on the real posts and on each nasty input, once compiled and warm."""
     import filters
+    from filters.language_lid import model_file
     from filters.stage import configure
 
     pa.set_cpu_count(1)  # one core: what Arrow would spread over threads stays here
     with TemporaryDirectory() as folder:
         file = Path(folder) / "invented.jsonl"
         write_evaluation_items(file, EVALUATION_ITEMS)
-        stages = configure(filters.STAGES, {"contamination": {"files": [str(file)]}})
+        settings = {
+            "contamination": {"files": [str(file)]},
+            "fasttext": {"models": {"lid": str(model_file())}},
+            "datatrove": {"filters": {name: {"filter": name} for name in DATATROVE_FILTERS}},
+        }
+        stages = configure(filters.STAGES, settings)
     inputs = {"real": posts, **{name: complete(nasty_posts(text, NASTY_ROWS)) for name, text in NASTY.items()}}
     stage_seconds(posts.slice(0, 1000), stages, 1)
     return {name: measured(table, stages, repeats) for name, table in inputs.items()}

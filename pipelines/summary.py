@@ -15,7 +15,7 @@ from schemas.reasons import Reason
 from schemas.version import VERSION
 
 REPORT_SCHEMA = 1
-FILES = {"files", "model"}  # settings of a stage that name files
+FILES = {"files", "model", "models"}  # settings of a stage that name files
 
 
 def summarise(result: StepResult, shop: Workshop) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def config_hash(config: Config, stages: Iterable[Stage]) -> str:
 
 
 def model_hashes(stages: Iterable[Stage]) -> dict[str, str]:
-    """Return the sha256 of every trained model, and of the evaluation files where there are any, by stage."""
+    """Return the sha256 of every trained model, and of the files a user brings where there are any, by stage."""
     models = {stage.name: getattr(stage, "sha256", None) for stage in stages}
     return {name: digest for name, digest in models.items() if digest}
 

@@ -120,6 +120,34 @@ CONTAMINATION = pa.struct(
     ]
 )
 
+FASTTEXT_ANSWER = pa.struct(
+    [
+        pa.field("model", pa.string(), metadata=_doc("its name under stages.fasttext.models")),
+        pa.field("label", pa.string(), metadata=_doc("what it says, without the prefix of fastText's labels")),
+        pa.field("score", SCORE, metadata=_doc("probability of the label, as fastText gives it")),
+    ]
+)
+FASTTEXT = pa.struct(
+    [
+        pa.field(
+            "answers",
+            pa.list_(FASTTEXT_ANSWER),
+            metadata=_doc("by model name, then the likeliest first; none of a model that knows nothing in the post"),
+        )
+    ]
+)
+
+DATATROVE_ANSWER = pa.struct(
+    [
+        pa.field("filter", pa.string(), metadata=_doc("its name under stages.datatrove.filters")),
+        pa.field("passed", pa.bool_(), metadata=_doc("true when datatrove would keep the post")),
+        pa.field("reason", pa.string(), metadata=_doc("why not, where the filter says so")),
+    ]
+)
+DATATROVE = pa.struct(
+    [pa.field("answers", pa.list_(DATATROVE_ANSWER), metadata=_doc("one of each filter, by filter name"))]
+)
+
 DUPLICATES = pa.struct(
     [
         pa.field("kind", pa.string(), metadata=_doc("exact, near, repost, repeated_id, superseded; null when first")),

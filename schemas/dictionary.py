@@ -21,6 +21,8 @@ STAGE_COLUMNS = {
     "pii": columns.PII,
     "sketch": columns.SKETCH,
     "contamination": columns.CONTAMINATION,
+    "fasttext": columns.FASTTEXT,
+    "datatrove": columns.DATATROVE,
     "duplicates": columns.DUPLICATES,
     "verdict": columns.VERDICT,
 }
