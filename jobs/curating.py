@@ -143,6 +143,10 @@ def train(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model and its card.")],
     seed: Annotated[int, typer.Option("--seed", help="The same data and seed give the same bytes.")] = 0,
+    positive: Annotated[
+        str | None,
+        typer.Option("--positive", metavar="LABEL", help="A classifier's label of your own that a high score means."),
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -150,7 +154,7 @@ def train(
     from pipelines.training import train as train_model
 
     with notes.status(f"training {stage}"):
-        card = train_model(stage, data, out, seed)
+        card = train_model(stage, data, out, seed, positive)
     if as_json:
         print_json(card)
     else:

@@ -94,7 +94,7 @@ def _read_file(file: Path, has_validation_file: bool) -> Lessons:
     if is_validation(file):
         parts = np.full(len(names), VALIDATION, np.int8)
     else:
-        parts = np.array([part_of(text, not has_validation_file) for text in texts.to_pylist()], np.int8)
+        parts = np.array([part_of(text, not has_validation_file, True) for text in texts.to_pylist()], np.int8)
     truth = np.array([bcp47(name) for name in names], np.str_)
     posts = Lessons(texts, truth, np.full(len(names), name_of(file)), parts)
     untaught = np.isin(truth, list(LEFT_OUT)) & (posts.sets == "tatoeba_laser") & (parts != VALIDATION)
