@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 POSTS := 100000
-BENCH := "signatures --at-least-datasketch 50 --at-least-rensa 2" "recall" "duplicates --rows 300000 --at-least 20" \
+BENCH := "signatures --at-least-datasketch 50 --at-least-rensa 2" "classifiers --at-least 4" "recall" "duplicates --rows 300000 --at-least 20" \
     "run --rows 300000 --at-least 20 --at-least-with-startup 12" \
     "scale --posts 250000 1000000 --cpu-at-most 1.15 --memory-at-most 1.3 --gib-at-most 6" \
     "history --rows 50000 --bands 20000000 --repeats 3 --at-most 1.3" "cluster --rows 100000" "phases"

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "peer-requirements.txt"
 SHIPPED_TOKENIZER = HERE.parent / "filters" / "models" / "tokenizer" / "tokenizer.json"
 CLASSIFIERS = ("quality", "spam", "toxicity")
+HEADS = (*CLASSIFIERS, "ai_text")
 VOCABULARY = 32_768
 
 
@@ -96,15 +97,16 @@ def count_rows(files: Sequence[Path]) -> int:
     return sum(pq.ParquetFile(path).metadata.num_rows for path in files)
 
 
-def classifiers(python: Path, real_data: Path, folder: Path) -> list[Path]:
-    """Return the peer's three fastText models, trained first when absent."""
-    paths = [folder / f"{name}.bin" for name in CLASSIFIERS]
+def classifiers(python: Path, real_data: Path, folder: Path, names: Sequence[str] = CLASSIFIERS) -> list[Path]:
+    """Return the peer's fastText models of those names, trained first when absent."""
+    paths = [folder / f"{name}.bin" for name in names]
     if not all(path.exists() for path in paths):
         labelled = real_data / "labelled"
         if not labelled.is_dir():
             raise BenchError(f"no labelled sets at {labelled}: the peer's classifiers are trained on them")
-        say("training the peer's three fastText models (once)")
-        _run([str(python), str(HERE / "peer_models.py"), str(labelled), str(folder)], "training the peer's models")
+        say(f"training the peer's {len(names)} fastText models (once)")
+        call = [str(python), str(HERE / "peer_models.py"), str(labelled), str(folder), *names]
+        _run(call, "training the peer's models")
     return paths
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from filters.classifier import CARD_FILE, WEIGHTS_FILE, Classifier
-from filters.labelled import FIT, KNOWN_SETS, TUNE, UNKNOWN_LIMIT, UNKNOWN_SET, VALIDATION, Examples, Recipe
+from filters.classifier import CARD_FILE, CUT, WEIGHTS_FILE, Classifier
+from filters.kernels.ngrams import ROWS
+from filters.labelled import FIT, KNOWN_SETS, UNKNOWN_LIMIT, UNKNOWN_SET, VALIDATION, Examples, Recipe
 from schemas.errors import SetupError
 
 PAGE_FILE = "card.md"
@@ -33,20 +34,18 @@ def describe(model: Classifier, recipe: Recipe, examples: Examples, figures: Map
         "question": recipe.question,
         "sha256": model.sha256,
         "languages": list(model.languages),
-        "labels": {"positive": sorted(recipe.positive), "negative": sorted(recipe.negative)},
+        "labels": {"positive": sorted(recipe.positive), "negative": sorted(recipe.negative) or "every other"},
         "files": [file.name for file in examples.files],
         "data": [_describe_set(model.stage, name, examples) for name in np.unique(examples.sets).tolist()],
         "features": {
-            "rows": 1 << recipe.bits,
-            "marks": "dropped" if recipe.drop else "placeholders",
-            "case": "folded" if recipe.fold_case else "kept",
+            "cut": CUT,
+            "rows": ROWS,
+            "marks": "read" if recipe.reads_marks else "left out",
             "min_words": recipe.min_words,
         },
-        "fit": {"epochs_at_most": recipe.epochs, "rate": recipe.rate, "decay": recipe.decay},
         "calibration": {
-            "method": "Platt, on the tuning rows, both classes weighing the same",
-            "slope": round(float(model.constants[2]), 4),
-            "intercept": round(float(model.constants[3]), 4),
+            "method": "Platt, on scores of rows that the scoring model had not seen; the odds of the classes in each "
+            "set and language are the root of what they are there",
         },
         **figures,
         "limits": list(recipe.limits if set(examples.sets.tolist()) <= set(KNOWN_SETS) else (UNKNOWN_LIMIT,)),
@@ -56,7 +55,7 @@ def describe(model: Classifier, recipe: Recipe, examples: Examples, figures: Map
 def _describe_set(stage: str, name: str, examples: Examples) -> dict[str, Any]:
     known = KNOWN_SETS.get(name, UNKNOWN_SET)
     here = examples.sets == name
-    parts = {"fit": FIT, "tune": TUNE, "validation": VALIDATION}
+    parts = {"fit": FIT, "validation": VALIDATION}
     return {
         "set": name,
         "licence": known.licence,
@@ -86,11 +85,14 @@ def page(card: Mapping[str, Any]) -> str:
     parts = [
         f"# Model card: {card['stage']}",
         f"A high score means: {card['question']}. Languages: {languages}; null elsewhere.",
-        "Logistic regression on hashed character 2-5-grams, words, word pairs and twelve style features: "
-        f"{card['features']['rows']} weights of one byte. Links, mentions, hashtag marks and emoji are "
-        f"{card['features']['marks']}; case is {card['features']['case']}; a text of fewer than "
-        f"{card['features']['min_words']} word(s) gets no score. Seed {card['seed']}. "
-        "A score is a probability under even odds: both classes weighed the same when it was calibrated.",
+        "Logistic regression on hashed character 2-5-grams, words, word pairs and style features: "
+        f"{card['features']['rows']} weights of one byte. Case, links, mentions, hashtags and emoji stand in no n-gram "
+        f"of the text; what hashtags and emoji say, and how many marks of each kind there are, is "
+        f"{card['features']['marks']}. A text of fewer than {card['features']['min_words']} word(s) gets no score. "
+        f"Chosen on five folds of the rows to fit: cost of an error {card['fit']['cost']}, freedom of words "
+        f"{card['fit']['word_share']}, of style {card['fit']['style_share']}. Seed {card['seed']}. "
+        "A score is a probability under odds half-way between those of the sets and even ones (the root of a set's "
+        "odds).",
         f"sha256 of `{WEIGHTS_FILE}`: `{card['sha256']}`",
         "## Data",
         f"Made by `swarmfeed train {card['stage']} --data FILE... --out FOLDER` from {', '.join(card['files'])}.",
@@ -111,7 +113,7 @@ def page(card: Mapping[str, Any]) -> str:
 
 
 def _data(card: Mapping[str, Any]) -> list[str]:
-    rows = ["| set | licence | languages | fit | tune | validation | positive | note |", "|" + "---|" * 8]
+    rows = ["| set | licence | languages | fit | validation | positive | note |", "|" + "---|" * 7]
     for data in card["data"]:
         every = f"; every row counts as {data['every_row_counts_as']}" if data["every_row_counts_as"] else ""
         cells = [data["set"], data["licence"], ", ".join(data["languages"]), *data["rows"].values()]

@@ -12,7 +12,9 @@ import json
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.kernels.ngrams import STYLE, character_tables, score_rows
+from filters.kernels.ngrams import LANES, ROWS, score_rows
+from filters.kernels.normal_form import STYLE, character_tables
 from filters.kernels.utf8 import utf8_buffers
 from schemas.errors import SetupError
 
 SHIPPED = "shipped"
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "card.json"
+CUT = 2
+"""The cut of texts into features that a model is trained for: raised whenever a feature comes to mean another thing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +41,11 @@ class Classifier:
 
     stage: str
     languages: tuple[str, ...]  # empty: every language
-    table: npt.NDArray[np.int8]  # (2^bits,)
+    table: npt.NDArray[np.int8]  # (ROWS,): character n-grams first, words after them
     style: npt.NDArray[np.float32]  # (len(STYLE),)
-    constants: npt.NDArray[np.float64]  # scale of the table, bias, slope and intercept of the calibration
-    settings: tuple[int, bool, int]  # bits, drop, min_words: see kernels/ngrams.py
-    fold_case: bool
+    constants: npt.NDArray[np.float64]  # scale of the n-grams' weights, scale of the words', bias
+    min_words: int  # a text of fewer words gets no score; 0: links alone get one, in any language
+    reads_marks: bool  # hashtags, emoji, and how many links, mentions, hashtags and emoji there are
     sha256: str
 
     @classmethod
@@ -67,22 +72,23 @@ class Classifier:
     def from_bytes(cls, weights: bytes) -> Classifier:
         """Rebuild a classifier from the bytes of its weights file."""
         with np.load(io.BytesIO(weights), allow_pickle=False) as arrays:
-            bits, drop, min_words, fold_case = (int(value) for value in arrays["settings"])
+            cut, min_words, reads_marks = (int(value) for value in arrays["settings"])
             table, style, constants = arrays["table"], arrays["style"], arrays["constants"]
             names = [str(name) for name in arrays["names"]]
+        if cut != CUT:
+            raise ValueError(f"it was trained for cut {cut} of the text, this version makes cut {CUT}: train it again")
         shapes = (table.shape, style.shape, constants.shape)
-        if shapes != ((1 << bits,), (len(STYLE),), (4,)) or table.dtype != np.int8:
-            raise ValueError(f"expected 2^{bits} int8 weights, {len(STYLE)} style weights and 4 constants")
+        if shapes != ((ROWS,), (len(STYLE),), (3,)) or table.dtype != np.int8:
+            raise ValueError(f"expected {ROWS} int8 weights, {len(STYLE)} style weights and 3 constants")
         digest = hashlib.sha256(weights).hexdigest()
-        settings = (bits, bool(drop), min_words)
-        return cls(names[0], tuple(names[1:]), table, style, constants, settings, bool(fold_case), digest)
+        return cls(names[0], tuple(names[1:]), table, style, constants, min_words, bool(reads_marks), digest)
 
     def to_bytes(self) -> bytes:
         """Return the weights file: the same bytes for the same model."""
         out = io.BytesIO()
         arrays: dict[str, Any] = {
             "names": np.array([self.stage, *self.languages]),
-            "settings": np.array([*self.settings, self.fold_case], np.int64),
+            "settings": np.array([CUT, self.min_words, self.reads_marks], np.int64),
             "constants": self.constants,
             "style": self.style,
             "table": self.table,
@@ -96,24 +102,51 @@ class Classifier:
         Null for a null text, for a text with too little to read, and, where `languages` (BCP 47) are given, outside
         the languages the model has learnt.
         """
-        data, offsets = utf8_buffers(texts)
-        wanted = np.ones(len(texts), np.bool_)
-        if texts.null_count:
-            wanted &= np.asarray(texts.is_valid())
-        if languages is not None and self.languages:
-            wanted &= self._knows(languages)
-        cut = (*character_tables(self.fold_case), *self.settings)
-        scale, bias, slope, intercept = self.constants.tolist()
-        model = (self.table, self.style, (scale, bias, slope, intercept))
-        scores = score_rows(data, offsets, wanted, cut, model)
-        return pa.array(scores, pa.float32(), mask=np.isnan(scores))
+        return score_together([self], texts, languages)[0]
 
-    def _knows(self, languages: pa.Array) -> npt.NDArray[np.bool_]:
+    def knows(self, languages: pa.Array) -> npt.NDArray[np.bool_]:
         """Tell for each row whether its language, or the language its tag narrows ("en-GB"), was learnt."""
         pattern = "^(" + "|".join(re.escape(lang) for lang in self.languages) + ")(-|$)"
         column = languages if pa.types.is_dictionary(languages.type) else languages.dictionary_encode()
         known = pc.match_substring_regex(column.dictionary, pattern)
         return np.asarray(pc.fill_null(known.take(column.indices), False), dtype=np.bool_)
+
+
+def score_together(models: Sequence[Classifier], texts: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
+    """Return what each model's `score` returns, to the bit, from one pass over the texts for every LANES models."""
+    out: list[pa.Array] = []
+    data, offsets = utf8_buffers(texts)
+    for at in range(0, len(models), LANES):
+        lanes = tuple(models[at : at + LANES])
+        wanted = np.zeros(len(texts), np.uint8)
+        for lane, model in enumerate(lanes):
+            known = model.knows(languages) if languages is not None and model.languages else True
+            wanted |= np.uint8(1 << lane) * np.asarray(known, np.uint8)
+        wanted |= np.uint8(1 << LANES) * _wordless(texts, languages)
+        if texts.null_count:
+            wanted *= np.asarray(texts.is_valid(), np.uint8)
+        scores = score_rows(data, offsets, wanted, character_tables(), _side_by_side(lanes))[: len(lanes)]
+        out.extend(pa.array(column, pa.float32(), mask=np.isnan(column)) for column in scores)
+    return out
+
+
+def _wordless(texts: pa.Array, languages: pa.Array | None) -> npt.NDArray[np.uint8]:
+    """Tell for each text whether it may have no words: where there is a language there are some."""
+    if languages is None:
+        return np.ones(len(texts), np.uint8)
+    return np.asarray(pc.fill_null(pc.equal(languages.cast(pa.string()), "und"), False), np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _side_by_side(models: tuple[Classifier, ...]) -> tuple[npt.NDArray[Any], ...]:
+    """Lay the weights of up to LANES models side by side, as `score_rows` reads them; a free lane holds zeros."""
+    table, styles = np.zeros((ROWS, LANES), np.int8), np.zeros((LANES, len(STYLE)), np.float32)
+    constants, settings = np.zeros((LANES, 3)), np.zeros((LANES, 2), np.int64)
+    for lane, model in enumerate(models):
+        table[:, lane] = model.table
+        styles[lane], constants[lane] = model.style, model.constants
+        settings[lane] = model.min_words, model.reads_marks
+    return table, styles, constants, settings
 
 
 def _read(stage: str, folder: str, file: str) -> bytes:

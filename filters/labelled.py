@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from filters.clean_text import clean_strings
 from schemas.errors import ConfigError, nearest
 
-FIT, TUNE, VALIDATION = 0, 1, 2
+FIT, VALIDATION = 0, 1
 Floats = npt.NDArray[np.float64]
 
 
@@ -25,26 +25,22 @@ Floats = npt.NDArray[np.float64]
 class Recipe:
     """How a stage's classifier is made: what its labels mean and how its features are cut."""
 
-    positive: frozenset[str]
-    negative: frozenset[str]
+    positive: frozenset[str]  # labels, in lower case
+    negative: frozenset[str]  # empty: every other label
     question: str  # what a high score means
-    drop: bool = False
-    fold_case: bool = True
     min_words: int = 1
-    bits: int = 17
-    epochs: int = 10
-    rate: float = 0.2
-    decay: float = 1e-4
+    reads_marks: bool = False  # hashtags, emoji, and the counts of links, mentions, hashtags and emoji
     single_share: float = 0.1  # what sets of one class weigh beside the others; more, and left-out sets suffer
     limits: tuple[str, ...] = ()
 
 
+_YES, _NO = frozenset({"yes", "true", "1", "positive"}), frozenset({"no", "false", "0", "negative"})
+
 RECIPES: Mapping[str, Recipe] = {
     "quality": Recipe(
-        positive=frozenset({"good", "ham", "non-clickbait"}),
-        negative=frozenset({"low", "spam", "clickbait"}),
+        positive=_YES | {"good", "ham", "non-clickbait", "informative"},
+        negative=_NO | {"low", "spam", "clickbait", "uninformative"},
         question="reads like something a person meant to say, not bait or advertising",
-        drop=True,
         min_words=2,
         single_share=0.5,  # the tweets are all good: with less of them the model knows no tweets at all
         limits=(
@@ -56,11 +52,11 @@ RECIPES: Mapping[str, Recipe] = {
         ),
     ),
     "spam": Recipe(
-        positive=frozenset({"spam"}),
-        negative=frozenset({"ham"}),
+        positive=_YES | {"spam"},
+        negative=_NO | {"ham", "not-spam", "non-spam"},
         question="unsolicited advertising, prizes, phishing, channel promotion",
-        drop=True,  # with links kept as marks, a headline with two links looked like spam
-        min_words=3,
+        min_words=0,
+        reads_marks=True,  # without them tubespam loses .02 as it came, and gains nothing masked
         single_share=0.25,
         limits=(
             "English alone. Spam was learnt from text messages of about 2006 and from comments under music videos of "
@@ -70,9 +66,10 @@ RECIPES: Mapping[str, Recipe] = {
         ),
     ),
     "toxicity": Recipe(
-        positive=frozenset({"toxic", "offensive", "hate"}),
-        negative=frozenset({"non-toxic", "non-offensive", "neither", "neutral"}),
+        positive=_YES | {"toxic", "offensive", "hate", "hateful"},
+        negative=_NO | {"non-toxic", "non-offensive", "non-hateful", "neither", "neutral", "none"},
         question="abuse, slurs, contempt for a group",
+        single_share=0.2,
         limits=(
             "English and Chinese alone. Chinese was learnt from posts on region, gender and race.",
             "Example sentences and tweets serve as harmless rows; a few of the tweets are abusive themselves.",
@@ -84,11 +81,9 @@ RECIPES: Mapping[str, Recipe] = {
         ),
     ),
     "ai_text": Recipe(
-        positive=frozenset({"ai"}),
-        negative=frozenset({"human"}),
+        positive=_YES | {"ai"},
+        negative=_NO | {"human"},
         question="written by a machine, judged from the post alone",
-        drop=True,
-        fold_case=False,
         min_words=8,  # under 50 characters it told machine from person hardly better than a coin
         limits=(
             "English alone. Do not decide about a post by this score: on a set that it was not trained on it is no "
@@ -101,6 +96,23 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
+def with_positive(recipe: Recipe, label: str | None) -> Recipe:
+    """Return the recipe with one more label that means the positive class, and every label unknown to it the other.
+
+    >>> recipe = with_positive(RECIPES["spam"], "Junk")
+    >>> "junk" in recipe.positive, "spam" in recipe.positive, recipe.negative
+    (True, True, frozenset())
+    """
+    if label is None:
+        return recipe
+    name = label.strip().casefold()
+    return replace(
+        recipe,
+        positive=(recipe.positive | {name}) if name not in recipe.negative else frozenset({name}),
+        negative=frozenset(),
+    )
+
+
 @dataclass(frozen=True)
 class KnownSet:
     """What is known of a public set: its licence, its traps, and what its label means where it is no class."""
@@ -110,6 +122,7 @@ class KnownSet:
     every_row: Mapping[str, str] = field(default_factory=dict)  # by stage: the label of each row, whatever its own
     artefact: str = ""  # pattern that betrays the collection and not the class: replaced before training
     replacement: str = ""
+    measured: bool = True  # false: its rows are so alike that figures on them would say nothing
 
 
 UNKNOWN_LIMIT = "Trained on data that swarmfeed does not know: whoever gave it has to say what it leaves out."
@@ -128,6 +141,9 @@ KNOWN_SETS: Mapping[str, KnownSet] = {
     "sms_spam": KnownSet("free for all purposes", "British and Singaporean text messages", {}, r"<[#A-Z]+>", "0"),
     "tubespam": KnownSet("CC BY 4.0", "comments under five music videos"),
     "clickbait_headlines": KnownSet("MIT", "headlines; partly a detector of the source", {"spam": "ham"}),
+    "contrasts": KnownSet(
+        "Apache-2.0", "sentences about groups from templates, written for this project", measured=False
+    ),
     "tatoeba_laser": KnownSet("CC BY 2.0 FR", "sentences written as examples", every_row=_GENUINE),
     "umsab_tweets8": KnownSet("repository Apache-2.0; the tweets have their own terms", "tweets", every_row=_GENUINE),
 }
@@ -141,7 +157,7 @@ class Examples:
     labels: npt.NDArray[np.bool_]
     languages: pa.Array
     sets: npt.NDArray[np.str_]
-    parts: npt.NDArray[np.int8]  # FIT, TUNE or VALIDATION
+    parts: npt.NDArray[np.int8]  # FIT or VALIDATION
     files: tuple[Path, ...] = field(default=())
 
     def where(self, rows: npt.NDArray[np.bool_]) -> Examples:
@@ -187,7 +203,7 @@ def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
     name = name_of(file)
     known = KNOWN_SETS.get(name, UNKNOWN_SET)
     languages = table["lang"].combine_chunks().cast(pa.string())
-    labels = table["label"].combine_chunks().cast(pa.string())
+    labels = pc.utf8_lower(pc.utf8_trim_whitespace(table["label"].combine_chunks().cast(pa.string())))
     if stage in known.every_row:
         labels = pa.array([known.every_row[stage]] * len(table), pa.string())
     _check_labels(stage, recipe, file, labels)
@@ -199,7 +215,7 @@ def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
     if is_validation(file):
         parts = np.full(len(texts), VALIDATION, np.int8)
     else:
-        parts = np.array([part_of(text, name not in split) for text in texts.to_pylist()], np.int8)
+        parts = np.array([part_of(text, name not in split and known.measured) for text in texts.to_pylist()], np.int8)
     return Examples(texts, positive, languages, np.full(len(texts), name), parts)
 
 
@@ -221,8 +237,11 @@ def read_labelled(stage: str, file: Path) -> pa.Table:
 def _check_labels(stage: str, recipe: Recipe, file: Path, labels: pa.Array) -> None:
     legal = recipe.positive | recipe.negative
     for label in sorted(filter(None, labels.unique().to_pylist())):
-        if label not in legal:
-            raise ConfigError(f"train {stage}: {file}: unknown label '{label}': {nearest(label, legal)}")
+        if recipe.negative and label not in legal:
+            raise ConfigError(
+                f"train {stage}: {file}: unknown label '{label}': {nearest(label, legal)}; for labels of your own say "
+                "with --positive LABEL which of them a high score stands for"
+            )
 
 
 def _tidy(texts: pa.Array, known: KnownSet) -> pa.Array:
@@ -236,12 +255,14 @@ def _tidy(texts: pa.Array, known: KnownSet) -> pa.Array:
 _BLURRED = re.compile(r"https?\S*|@\w+|[\W\d_]+")
 
 
+def blurred(text: str) -> bytes:
+    """Return the words of a text alone, without links, names, digits and case, as bytes to be hashed."""
+    return _BLURRED.sub(" ", text.casefold()).strip().encode("utf-8", "replace")
+
+
 def part_of(text: str, keeps_validation: bool) -> int:
-    """Return FIT, TUNE or VALIDATION from the text alone, so that copies of a text never stand on both sides."""
-    blurred = _BLURRED.sub(" ", text.casefold()).strip()
-    slot = hashlib.blake2b(blurred.encode("utf-8", "replace"), digest_size=4).digest()[0] * 10 // 256
-    if slot == 0:
-        return TUNE
+    """Return FIT or VALIDATION from the text alone, so that copies of a text never stand on both sides."""
+    slot = hashlib.blake2b(blurred(text), digest_size=4).digest()[0] * 10 // 256
     return VALIDATION if keeps_validation and slot == 1 else FIT
 
 

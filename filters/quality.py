@@ -176,10 +176,10 @@ class Quality(Scored):
     name: ClassVar[str] = "quality"
     output: ClassVar[pa.StructType] = QUALITY
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.Array:
+    def answer(self, batch: pa.RecordBatch, scores: pa.Array) -> pa.Array:
         """Return one quality struct per row, null where the text is null. Shape: (rows,) in, (rows,) out."""
         texts = pc.struct_field(batch.column("clean_text"), "text")
-        columns = {"score": self.score(batch), **_rules(texts)}
+        columns = {"score": scores, **_rules(texts)}
         absent = texts.is_null() if texts.null_count else None
         return pa.StructArray.from_arrays([columns[part.name] for part in QUALITY], fields=list(QUALITY), mask=absent)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.classifier import SHIPPED, Classifier
+from filters.classifier import SHIPPED, Classifier, score_together
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,16 @@ class Scored:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
         """Return one struct per row, null where there is no score. Shape: (rows,) in, (rows,) out."""
-        scores = self.score(batch)
-        return pa.StructArray.from_arrays([scores], fields=list(self.output), mask=scores.is_null())
+        return self.answer_together([self], batch)[0]
 
-    def score(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return the classifier's score of each row's clean text, null outside the languages it knows."""
+    @staticmethod
+    def answer_together(stages: Sequence[Scored], batch: pa.RecordBatch) -> list[pa.Array]:
+        """Return the column of each stage from one pass over the texts, to the bit what each returns alone."""
         texts = pc.struct_field(batch.column("clean_text"), "text")
-        return self.classifier.score(texts, pc.struct_field(batch.column("language"), "lang"))
+        languages = pc.struct_field(batch.column("language"), "lang")
+        scores = score_together([stage.classifier for stage in stages], texts, languages)
+        return [stage.answer(batch, column) for stage, column in zip(stages, scores, strict=True)]
+
+    def answer(self, batch: pa.RecordBatch, scores: pa.Array) -> pa.Array:
+        """Return the stage's column, given the classifier's score of each row's clean text."""
+        return pa.StructArray.from_arrays([scores], fields=list(self.output), mask=scores.is_null())

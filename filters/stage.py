@@ -29,6 +29,16 @@ class Stage(Protocol):
         ...
 
 
+@runtime_checkable
+class Joint(Stage, Protocol):
+    """A stage that is answered in one pass with its neighbours that are Joint and read the same columns."""
+
+    @staticmethod
+    def answer_together(stages: Sequence[Any], batch: pa.RecordBatch) -> Sequence[pa.Array]:
+        """Return the column of each stage, to the bit what each returns alone."""
+        ...
+
+
 @dataclass(frozen=True)
 class Failure:
     """A row that made a stage fail, by its position in the batch handed to `annotate`."""
@@ -71,22 +81,65 @@ def annotate(batch: pa.RecordBatch, stages: Sequence[Stage]) -> tuple[pa.RecordB
     """
     failures: list[Failure] = []
     rows = list(range(batch.num_rows))
-    for stage in stages:
-        parts: list[tuple[int, pa.Array]] = []
-        bad: dict[int, str] = {}
-        for start, answer in _isolate(stage, batch.select(list(stage.reads)), 0):
-            if isinstance(answer, str):
-                bad[start] = answer
+    for group in neighbours(stages):
+        columns = _together(group, batch)
+        for stage, column in zip(group, columns, strict=True):
+            if column is None:
+                batch, rows = _alone(stage, batch, rows, failures)
             else:
-                parts.append((start, answer))
-        if bad:
-            failures.extend(Failure(rows[position], stage.name, error) for position, error in sorted(bad.items()))
-            keep = [position for position in range(batch.num_rows) if position not in bad]
-            rows = [rows[position] for position in keep]
-            batch = batch.take(pa.array(keep, pa.int64()))
-        column = pa.concat_arrays([part for _, part in parts]) if parts else pa.array([], stage.output)
-        batch = batch.append_column(pa.field(stage.name, stage.output), column)
+                batch = batch.append_column(pa.field(stage.name, stage.output), column)
     return batch, failures
+
+
+def neighbours(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """Group stages that stand side by side and can be answered in one pass; any other stands alone."""
+    groups: list[list[Stage]] = []
+    for stage in stages:
+        before = groups[-1][-1] if groups else None
+        if isinstance(stage, Joint) and isinstance(before, Joint) and _alike(stage, before):
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
+def _alike(stage: Joint, other: Joint) -> bool:
+    return stage.answer_together is other.answer_together and stage.reads == other.reads
+
+
+def _together(group: Sequence[Stage], batch: pa.RecordBatch) -> Sequence[pa.Array | None]:
+    """Return the columns of neighbours from one pass, or None for each where it must be asked alone."""
+    alone = [None] * len(group)
+    if len(group) == 1 or not isinstance(group[0], Joint):
+        return alone
+    try:
+        columns = group[0].answer_together(group, batch.select(list(group[0].reads)))
+    except SwarmfeedError:
+        raise
+    except Exception:  # some row makes one of them fail: alone, each finds its own
+        return alone
+    expected = [(batch.num_rows, stage.output) for stage in group]
+    return columns if [(len(column), column.type) for column in columns] == expected else alone
+
+
+def _alone(
+    stage: Stage, batch: pa.RecordBatch, rows: list[int], failures: list[Failure]
+) -> tuple[pa.RecordBatch, list[int]]:
+    """Add the column of one stage; leave out the rows it fails on and note them. Return the batch and whose rows."""
+    parts: list[pa.Array] = []
+    bad: dict[int, str] = {}
+    for start, answer in _isolate(stage, batch.select(list(stage.reads)), 0):
+        if isinstance(answer, str):
+            bad[start] = answer
+        else:
+            parts.append(answer)
+    if bad:
+        failures.extend(Failure(rows[position], stage.name, error) for position, error in sorted(bad.items()))
+        keep = [position for position in range(batch.num_rows) if position not in bad]
+        rows = [rows[position] for position in keep]
+        batch = batch.take(pa.array(keep, pa.int64()))
+    column = pa.concat_arrays(parts) if parts else pa.array([], stage.output)
+    return batch.append_column(pa.field(stage.name, stage.output), column), rows
 
 
 def _isolate(stage: Stage, batch: pa.RecordBatch, start: int) -> Iterator[tuple[int, pa.Array | str]]:

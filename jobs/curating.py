@@ -140,6 +140,10 @@ def train(
     data: Annotated[list[Path], typer.Option("--data", help="Parquet with text, label, lang; repeatable.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model and its card.")],
     seed: Annotated[int, typer.Option("--seed", help="The same data and seed give the same bytes.")] = 0,
+    positive: Annotated[
+        str | None,
+        typer.Option("--positive", metavar="LABEL", help="A classifier's label of your own that a high score means."),
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -147,7 +151,7 @@ def train(
     from pipelines.training import train as train_model
 
     with notes.status(f"training {stage}"):
-        card = train_model(stage, data, out, seed)
+        card = train_model(stage, data, out, seed, positive)
     if as_json:
         print_json(card)
     else:

@@ -69,10 +69,13 @@ class _Posts(NamedTuple):
         return _Posts(self.texts.filter(pa.array(rows)), self.truth[rows], self.sets[rows], self.held[rows])
 
 
-def train(stage: str, files: Sequence[Path], folder: Path, seed: int = 0) -> dict[str, Any]:
+def train(
+    stage: str, files: Sequence[Path], folder: Path, seed: int = 0, positive: str | None = None
+) -> dict[str, Any]:
     """Train the model of a stage on labelled Parquet files, write it with its card to a folder, return the card.
 
-    The same files and seed give the same bytes. Raises ConfigError for a stage that cannot be trained and for files
+    `positive` is the label of a user's own that a classifier's high score stands for. The same files and seed give the
+    same bytes. Raises ConfigError for a stage that cannot be trained and for files
     that cannot teach it, SetupError when the folder cannot be written.
     """
     if stage not in TRAINABLE:
@@ -87,7 +90,7 @@ def train(stage: str, files: Sequence[Path], folder: Path, seed: int = 0) -> dic
         return train_tokenizer(paths, Path(folder))
     if stage == "language":
         return train_language(paths, Path(folder))
-    return training.train(stage, paths, Path(folder), seed)
+    return training.train(stage, paths, Path(folder), seed, positive)
 
 
 def train_language(files: Sequence[Path], folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from bench import crashes, duplicates, run, scale, soak, stream
+from bench import classifiers, crashes, duplicates, run, scale, soak, stream
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
@@ -60,6 +60,7 @@ def test_what_each_side_calls_a_duplicate() -> None:
         ("run", "--at-least", run.TIMES),
         ("run", "--at-least-with-startup", run.TIMES_WITH_STARTUP),
         ("duplicates", "--at-least", duplicates.TIMES),
+        ("classifiers", "--at-least", classifiers.TIMES),
         ("scale", "--cpu-at-most", scale.CPU_TIMES),
         ("scale", "--memory-at-most", scale.MEMORY_TIMES),
         ("scale", "--gib-at-most", scale.PEAK_GIB),

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 
 import filters
 from filters.card import page
-from filters.classifier import CARD_FILE, WEIGHTS_FILE, Classifier
+from filters.classifier import CARD_FILE, WEIGHTS_FILE, Classifier, score_together
 from schemas.errors import SetupError
 
 STAGES = ("quality", "spam", "toxicity", "ai_text")
@@ -110,8 +111,7 @@ def test_only_learnt_languages_are_scored() -> None:
 
 def test_no_languages_means_every_language() -> None:
     spam = Classifier.load("spam")
-    arrays = (spam.table, spam.style, spam.constants, spam.settings, spam.fold_case, "")
-    model = Classifier.from_bytes(Classifier("spam", (), *arrays).to_bytes())
+    model = Classifier.from_bytes(replace(spam, languages=()).to_bytes())
     assert model.languages == ()
     assert model.score(pa.array([TEXTS[0]]), pa.array(["tr"])).null_count == 0
 
@@ -157,10 +157,32 @@ def test_truncated_weights_are_refused_even_when_the_card_vouches(copy: Path, sh
 
 def test_weights_of_another_shape_are_refused(copy: Path) -> None:
     spam = Classifier.load("spam")
-    odd = Classifier("spam", ("en",), spam.table[:-1], spam.style, spam.constants, spam.settings, True, "")
-    spoil_weights(copy, odd.to_bytes())
+    spoil_weights(copy, replace(spam, table=spam.table[:-1]).to_bytes())
     with pytest.raises(SetupError, match="int8 weights"):
         Classifier.load("spam", str(copy))
+
+
+def test_weights_for_another_cut_of_the_text_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spam = Classifier.load("spam")
+    monkeypatch.setattr("filters.classifier.CUT", 1)
+    spoil_weights(copy, spam.to_bytes())
+    monkeypatch.undo()
+    with pytest.raises(SetupError, match=r"trained for cut 1 of the text, .* train it again"):
+        Classifier.load("spam", str(copy))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 9])
+def test_several_models_at_once_say_what_each_says_alone(count: int) -> None:
+    models = [Classifier.load(STAGES[number % len(STAGES)]) for number in range(count)]
+    models[-1] = replace(models[-1], min_words=6, reads_marks=True, languages=("en", "zh"))
+    texts = pa.array(TEXTS * 3)
+    languages = pa.array((["en"] * 7 + ["zh"] + ["de", "en", "en", None] + ["en"] * 12), pa.string())
+    for given in (None, languages):
+        together = score_together(models, texts, given)
+        assert [column.equals(model.score(texts, given)) for column, model in zip(together, models, strict=True)] == [
+            True
+        ] * count
+    assert together[0].null_count < len(texts)
 
 
 def test_another_stages_model_is_refused(copy: Path) -> None:

@@ -7,69 +7,100 @@ import pyarrow as pa
 import pytest
 
 from filters.kernels import ngrams
-from filters.kernels.ngrams import MAX_CHARS, STYLE, character_tables, feature_rows
+from filters.kernels.ngrams import CHAR_ROWS, ROWS, feature_rows
+from filters.kernels.normal_form import MARKS, MAX_CHARS, STYLE, character_tables, normal_form
 from filters.kernels.utf8 import utf8_buffers
 
+ONE = ROWS + len(STYLE)  # the column that is always 1
 
-def normal_form(text: str, drop: bool = False, fold_case: bool = True) -> str:
+
+def form_of(text: str) -> tuple[str, str]:
+    """Return the normal form of a text and of its tags."""
     data, offsets = utf8_buffers(pa.array([text]))
     scratch = ngrams._workspace()[0]
-    cut = (*character_tables(fold_case), 17, drop, 1)
-    length = ngrams._normalise(data, offsets[0], offsets[1], cut, scratch)
-    form = "".join(map(chr, scratch[0][:length]))
-    for mark, name in (("\ue000", "LINK"), ("\ue001", "NAME"), ("\ue002", "TAG"), ("\ue003", "SMILE")):
-        form = form.replace(mark, name)
-    return form.strip()
+    lengths = normal_form(data, offsets[0], offsets[1], character_tables(), scratch)
+    texts = zip(scratch[:2], lengths, strict=True)
+    form, tags = ("".join(map(chr, cells[:length])).strip() for (cells, _), length in texts)
+    return form, tags
 
 
-def features(text: str, drop: bool = False, min_words: int = 1) -> tuple[list[int], dict[str, float]]:
+def features(text: str, min_words: int = 1, marks: bool = True) -> tuple[list[int], dict[str, float]]:
+    """Return the rows of the n-grams and words, and the style that is not 0."""
     data, offsets = utf8_buffers(pa.array([text]))
-    ids, starts, style = feature_rows(data, offsets, (*character_tables(True), 17, drop, min_words))
+    ids, values, starts = feature_rows(data, offsets, character_tables(), (min_words, marks))
     assert starts.tolist() == [0, len(ids)]
-    return ids.tolist(), dict(zip(STYLE, style[0].tolist(), strict=True))
+    assert (ids[-1:] == ONE).all()
+    style = (ids >= ROWS) & (ids < ONE)
+    named = {
+        STYLE[column - ROWS]: value for column, value in zip(ids[style].tolist(), values[style].tolist(), strict=True)
+    }
+    return ids[ids < ROWS].tolist(), named
 
 
 @pytest.mark.parametrize(
-    ("text", "marked", "dropped"),
+    ("text", "form", "tags"),
     [
-        ("See https://a.example/x?y=1 now", "see LINK now", "see now"),
-        ("www.a.example, really", "LINK really", "really"),
-        ("what http is left of a link", "what LINK is left of a link", "what is left of a link"),
-        ("httpd is a server", "httpd is a server", "httpd is a server"),
-        ("@ann.example.org: hi", "NAME : hi", ": hi"),
-        ("RT @ann: hi", "NAME : hi", ": hi"),
-        ("mail ann@home", "mail ann@home", "mail ann@home"),
-        ("so #happy today", "so TAG happy today", "so today"),
-        ("# 1", "# 0", "# 0"),
-        ("ok 😀😀👍🏽 ok", "ok SMILE ok", "ok ok"),
-        ("a\ufffdb", "aSMILEb", "a b"),
-        ("“Quoted” words", '"quoted" words', 'quoted" words'),
-        ("Soooooo GOOD!!!!!!", "sooo good!!!", "sooo good!!!"),
-        ("call 0906 12", "call 000 00", "call 000 00"),
-        ("w\u200bo\u2060rd \u202eback\u202c", "word back", "word back"),
-        ("ＦＲＥＥ\u3000中文", "free 中文", "free 中文"),
-        ("ÄÖ Привет ٣", "äö привет 0", "äö привет 0"),
+        ("See https://a.example/x?y=1 now", "see now", ""),
+        ("www.a.example, really", "really", ""),
+        ("what http is left of a link", "what is left of a link", ""),
+        ("now HTTPURL", "now", ""),
+        ("httpd is a server", "httpd is a server", ""),
+        ("httpurls are links", "httpurls are links", ""),
+        ("@ann.example.org: hi", ": hi", ""),
+        ("RT @ann: hi", ": hi", ""),
+        ("mail ann@home", "mail ann@home", ""),
+        ("so #happy today", "so today", "happy"),
+        ("#StopTheTrain now #big_news #FIFA2026", "now", "stop the train big news fifa000"),
+        ("# 1", "# 0", ""),
+        ("ok 😀😀👍🏽 ok", "ok ok", "😀😀👍🏽"),
+        ("a\ufffdb", "a b", "\ufffd"),
+        ("“Quoted” words", 'quoted" words', ""),
+        ("Soooooo GOOD!!!!!!", "sooo good!!!", ""),
+        ("call 0906 12", "call 000 00", ""),
+        ("w\u200bo\u2060rd \u202eback\u202c", "word back", ""),
+        ("ＦＲＥＥ\u3000中文", "free 中文", ""),
+        ("ÄÖ Привет ٣", "äö привет 0", ""),
     ],
 )
-def test_normal_form(text: str, marked: str, dropped: str) -> None:
-    assert normal_form(text) == marked
-    assert normal_form(text, drop=True) == dropped
+def test_normal_form(text: str, form: str, tags: str) -> None:
+    assert form_of(text) == (form, tags)
 
 
-def test_case_is_kept_when_asked_for() -> None:
-    assert normal_form("Éa B", fold_case=False) == "Éa B"
-
-
-@pytest.mark.parametrize("text", ["", " ", "😀", "https://a.example", "@ann", "123", "\u200d\ufeff", "\ufffd", "?!"])
+@pytest.mark.parametrize("text", ["", " ", "😀", "@ann", "#", "123", "\u200d\ufeff", "\ufffd", "?!"])
 def test_nothing_to_read_has_no_features(text: str) -> None:
-    assert features(text)[0] == []
+    data, offsets = utf8_buffers(pa.array([text]))
+    for min_words in (0, 1):
+        assert len(feature_rows(data, offsets, character_tables(), (min_words, True))[0]) == 0
+
+
+def test_links_alone_have_features_for_those_that_ask_for_no_words() -> None:
+    data, offsets = utf8_buffers(pa.array(["https://a.example"]))
+    assert len(feature_rows(data, offsets, character_tables(), (1, True))[0]) == 0
+    assert features("https://a.example", min_words=0)[1]["links"] > 0
 
 
 def test_every_gram_and_word_is_hashed_once() -> None:
     ids, _ = features("ab c")  # " ab c " has 5 pairs, 4 triples, 3 and 2 longer grams; 2 words and 2 pairs of words
-    assert len(ids) == 5 + 4 + 3 + 2 + 2 + 2
+    assert sum(row < CHAR_ROWS for row in ids) == 5 + 4 + 3 + 2
+    assert sum(row >= CHAR_ROWS for row in ids) == 2 + 2
     assert len(set(ids)) == len(ids)
-    assert all(0 <= row < 1 << 17 for row in ids)
+    assert all(0 <= row < ROWS for row in ids)
+
+
+def test_a_block_counts_by_the_root_of_its_features() -> None:
+    data, offsets = utf8_buffers(pa.array(["ab c #de", "one two three"]))
+    ids, values, starts = feature_rows(data, offsets, character_tables(), (1, True))
+    for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        for block in (ids[begin:end] < CHAR_ROWS, (ids[begin:end] >= CHAR_ROWS) & (ids[begin:end] < ROWS)):
+            assert (values[begin:end][block] ** 2).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_marks_are_read_only_when_asked_for() -> None:
+    plain, marked = "so it goes again", "so @ann it goes #badly https://a.example again 😀"
+    assert features(marked, marks=False) == features(plain, marks=False)
+    ids, style = features(marked)
+    assert ids[: len(features(plain)[0])] != ids
+    assert set(STYLE[-MARKS:]) <= set(style)
 
 
 def test_each_ideograph_is_a_word() -> None:
@@ -80,26 +111,38 @@ def test_each_ideograph_is_a_word() -> None:
 
 def test_style_counts_what_it_says() -> None:
     _, style = features("HEY you!! 12 😀 @ann #tag https://a.example aaaaa")
-    assert style["upper_share"] == pytest.approx(3 / 14)
-    assert style["digit_share"] == pytest.approx(2 / 18)
-    assert style["exclamation_share"] == pytest.approx(2 / 5)
-    assert style["longest_run"] == pytest.approx(5 / 8)
-    assert [style[name] for name in ("links", "mentions", "hashtags", "emoji")] == pytest.approx([0.2] * 4)
-    _, dropped = features("HEY you!! 12 😀 @ann #tag https://a.example aaaaa", drop=True)
-    assert [dropped[name] for name in ("links", "mentions", "hashtags", "emoji")] == [0] * 4
+    assert style["upper_share"] == pytest.approx(3 / 9)
+    assert style["digit_share"] == pytest.approx(2 / 13)
+    assert style["punctuation_share"] == pytest.approx(2 / 13)
+    assert style["shouted_words"] == pytest.approx(1 / 3)
+    assert style["exclamations"] == pytest.approx(np.log1p(2) / 2)
+    assert style["stretched_letters"] == pytest.approx(np.log1p(2) / 2)
+    assert style["longest_number"] == pytest.approx(2 / 12)
+    assert style["capital_first"] == 1
+    assert "stop_last" not in style
+    assert [style[name] for name in ("links", "mentions", "hashtags", "emoji")] == pytest.approx([np.log1p(1) / 2] * 4)
+
+
+def test_style_knows_titles_questions_and_money() -> None:
+    _, style = features("What It's Like, For £5 or $6?")
+    assert style["capitalised_words"] == pytest.approx(4 / 5)
+    assert style["questions"] == pytest.approx(np.log1p(1) / 2)
+    assert style["money_signs"] == pytest.approx(np.log1p(2) / 2)
+    assert style["stop_last"] == 1
+    assert "capital_first" not in features("what it is")[1]
 
 
 def test_a_long_post_is_read_to_its_limit() -> None:
     text = "".join(chr(97 + i * i % 26) for i in range(20_000))
     assert features(text)[0] == features(text[: MAX_CHARS - 1] + "zq" * 50)[0]
     assert len(features("a1 " * 20_000)[0]) <= 6 * (MAX_CHARS + 2)
+    assert len(features("x " + "#a1 " * 20_000 + "😀" * 20_000)[0]) <= 6 * (MAX_CHARS + 2)
 
 
 def test_broken_bytes_do_not_run_past_the_row() -> None:
     broken = b"ab \xf0\x9f\xff\xe2\x82cd \xc3"
-    cut = (*character_tables(True), 17, False, 1)
     whole, longer = (
-        feature_rows(np.frombuffer(data, np.uint8), np.array([0, len(broken)]), cut)[0]
+        feature_rows(np.frombuffer(data, np.uint8), np.array([0, len(broken)]), character_tables(), (1, True))[0]
         for data in (broken, broken + b"\xa4more")
     )
     assert len(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.stage import Failure, Stage, annotate, annotated_schema, configure
+from filters.stage import Failure, Stage, annotate, annotated_schema, configure, neighbours
 from schemas.errors import ConfigError, SetupError
 from schemas.post import POST
 
@@ -65,6 +66,41 @@ class Shrinking(Length):
         return super().__call__(batch).slice(1)
 
 
+@dataclass(frozen=True)
+class Letters:
+    """Count one letter; answered together with its like, from one look at the texts."""
+
+    name: ClassVar[str] = "letters"
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    output: ClassVar[pa.StructType] = LENGTH
+
+    letter: str = "a"
+    poison: str = "poison"
+    short: bool = False  # answers with a row too few, together as alone
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.Array:
+        texts = batch.column("text").to_pylist()
+        if self.poison in texts:
+            raise ValueError("cannot look at it")
+        counts = pa.array([text.count(self.letter) for text in texts], pa.int32())
+        return pa.StructArray.from_arrays([counts.slice(int(self.short))], fields=list(LENGTH))
+
+    @staticmethod
+    def answer_together(stages: Sequence[Letters], batch: pa.RecordBatch) -> list[pa.Array]:
+        LOOKS.append([stage.name for stage in stages])
+        return [stage(batch) for stage in stages]
+
+
+@dataclass(frozen=True)
+class MoreLetters(Letters):
+    """The same under another name."""
+
+    name: ClassVar[str] = "more_letters"
+
+
+LOOKS: list[list[str]] = []
+
+
 def batch_of(texts: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [pa.array([str(number) for number in range(len(texts))], pa.string()), pa.array(texts, pa.string())],
@@ -111,6 +147,32 @@ def test_every_row_may_fail() -> None:
 def test_a_wrong_answer_is_a_failure_too() -> None:
     done, failures = annotate(batch_of(["a", "b"]), (Shrinking(),))
     assert (done.num_rows, [failure.row for failure in failures]) == (0, [0, 1])
+
+
+def test_neighbours_are_answered_in_one_pass() -> None:
+    stages = (Letters(), MoreLetters("b"), Length(), Letters("c"))
+    assert [[stage.name for stage in group] for group in neighbours(stages)] == [
+        ["letters", "more_letters"],
+        ["length"],
+        ["letters"],
+    ]
+    LOOKS.clear()
+    done, failures = annotate(batch_of(["abb", "a"]), stages[:3])
+    assert (LOOKS, failures) == ([["letters", "more_letters"]], [])
+    assert done.schema.names == ["id", "text", "letters", "more_letters", "length"]
+    assert done.column("more_letters").to_pylist() == [{"chars": 2}, {"chars": 0}]
+
+
+@pytest.mark.parametrize("second", [MoreLetters("b"), MoreLetters("b", poison="worse"), MoreLetters("b", short=True)])
+def test_neighbours_that_fail_together_are_asked_alone(second: MoreLetters) -> None:
+    batch = batch_of(["abb", "poison", "b", "worse", "a"])
+    alone, failures = annotate(batch, (Letters(),))
+    expected, more = annotate(alone, (second,))
+    assert [failure.row for failure in failures] == [1]
+    rows = [row for row in range(5) if row != 1]
+    done, found = annotate(batch, (Letters(), second))
+    assert done.equals(expected)
+    assert found == [*failures, *(Failure(rows[one.row], one.stage, one.error) for one in more)]
 
 
 def test_our_own_errors_stop_the_run() -> None:

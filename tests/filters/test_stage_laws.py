@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from filters import RECORD_STAGES, STAGES
 from filters.contamination import Contamination
-from filters.stage import Stage, configure
+from filters.stage import Stage, annotate, configure, neighbours
 from filters.verdict import KINDS, Verdict
 from schemas.columns import DUPLICATES
 
@@ -193,6 +193,18 @@ def test_same_bytes_twice(stage: Stage) -> None:
 def test_no_rows(stage: Stage) -> None:
     answer = stage(annotated([*ORDINARY], stage).slice(0, 0))
     assert (len(answer), answer.type) == (0, stage.output)
+
+
+@some
+@given(texts=TEXTS)
+def test_stages_answered_in_one_pass_say_the_same_alone(texts: list[str | None]) -> None:
+    posts = pa.RecordBatch.from_arrays([pa.array(texts, pa.string()), _duplicates(texts)], ["text", "duplicates"])
+    posts = posts.append_column("lang_hint", pa.nulls(len(texts), pa.string()))
+    done, failures = annotate(posts, READY)
+    assert failures == []
+    assert max(len(group) for group in neighbours(READY)) > 1, "no stages stand side by side: nothing was tested"
+    for stage in READY:
+        assert as_bytes(done.column(stage.name)) == as_bytes(stage(done.select(list(stage.reads))))
 
 
 @pytest.mark.parametrize("stage", SET_UP, ids=lambda stage: stage.name)
