@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.kernels.style import MARKS, STYLE_FEATURES, style_rows
+from filters.kernels.style import style_rows
+from filters.kernels.style_features import MARKS, STYLE_FEATURES
 from filters.kernels.timelines import timeline_rows
-from filters.kernels.trees import tree_margins
 from filters.kernels.utf8 import utf8_buffers
 from filters.style_model import StyleModel
 
@@ -36,7 +36,7 @@ class Timelines(NamedTuple):
 def measure_timelines(model: StyleModel, lines: Timelines) -> npt.NDArray[np.float64]:
     """Return what each timeline shows, see kernels/timelines.py. Shape: (groups, len(TIMELINE_FEATURES))."""
     styles, _, bits = style_rows(*utf8_buffers(lines.texts))
-    margins = model.constants[0] * tree_margins(styles, model.trees) + model.constants[1]
+    margins = model.margins(styles)
     lengths = np.expm1(styles[:, STYLE_FEATURES.index("log_chars")]).astype(np.float64)
     shown = np.minimum(styles[:, :_SHOWN], 1.0)  # rates are below 1, the few lengths among them are not
     return np.asarray(timeline_rows(lines.starts, margins, lengths, shown, bits, lines.micros))

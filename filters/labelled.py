@@ -83,8 +83,9 @@ RECIPES: Mapping[str, Recipe] = {
     "ai_text": Recipe(
         positive=_YES | {"ai"},
         negative=_NO | {"human"},
-        question="written by a machine, judged from the post alone",
-        min_words=8,  # under 50 characters it told machine from person hardly better than a coin
+        question="written by a machine, judged from the style of the post alone",
+        min_words=4,
+        reads_marks=True,  # and every row is learnt masked, too
         limits=(
             "English alone. Do not decide about a post by this score: on a set that it was not trained on it is no "
             "better than chance (see leave one set out). It may rank posts that resemble its sets.",
@@ -127,10 +128,12 @@ class KnownSet:
 
 UNKNOWN_LIMIT = "Trained on data that swarmfeed does not know: whoever gave it has to say what it leaves out."
 UNKNOWN_SET = KnownSet("not known to swarmfeed: ask whoever gave you the file")
-_GENUINE = {"quality": "good", "spam": "ham", "toxicity": "non-toxic"}
+_GENUINE = {"quality": "good", "spam": "ham", "toxicity": "non-toxic", "ai_text": "human"}
 
 KNOWN_SETS: Mapping[str, KnownSet] = {
-    "davidson": KnownSet("MIT", "83% offensive by sampling; known bias against African-American English"),
+    "davidson": KnownSet(
+        "MIT", "83% offensive by sampling; known bias against African-American English", {"ai_text": "human"}
+    ),
     "cold_zh": KnownSet("Apache-2.0", "Chinese posts on region, gender and race"),
     "toxigen_annotated": KnownSet("CDLA-Permissive-2.0", "machine-written sentences about groups", artefact=r"\\n"),
     "tweepfake": KnownSet("none stated; published for research", "tweets of bots and the people they imitate"),

@@ -49,6 +49,7 @@ RULES = (
     Rule(Reason.SPAM, "spam.score", "max_spam", "at most"),
     Rule(Reason.TOXICITY, "toxicity.score", "max_toxicity", "at most"),
     Rule(Reason.AI_TEXT, "ai_text.score", "max_ai_text", "at most"),
+    Rule(Reason.AI_TEXT, "ai_text.evidence", "max_ai_evidence", "at most"),
     Rule(Reason.CONTAMINATED, "contamination.score", "max_contamination", "at most"),
     Rule(Reason.CAMPAIGN, "duplicates.cluster_size", "max_campaign_posts", "at most"),
     Rule(Reason.CAMPAIGN, "duplicates.cluster_authors", "max_campaign_authors", "at most"),
@@ -148,6 +149,7 @@ class Verdict:
     max_spam: Threshold = 0.95
     max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
     max_ai_text: Threshold = None  # the post alone says too little to drop it on
+    max_ai_evidence: Threshold = None  # of all an author's posts in the step
     max_contamination: Threshold = 0.0  # null without evaluation files, and null is no reason
     keep_copies: int = 1
     max_campaign_posts: Threshold = None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import language, training
+from filters import language, style_training, training
 from filters.clean_text import clean_strings
 from filters.evaluation import masked
 from filters.labelled import (
@@ -90,7 +90,8 @@ def train(
         return train_tokenizer(paths, Path(folder))
     if stage == "language":
         return train_language(paths, Path(folder))
-    return training.train(stage, paths, Path(folder), seed, positive)
+    kind = style_training if stage == "ai_text" else training
+    return kind.train(stage, paths, Path(folder), seed, positive)
 
 
 def train_language(files: Sequence[Path], folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How a post is written, not what about: rates of marks, word kinds and endings, regularity, as one row of numbers.
 
-Links, mentions, hashtags and emoji are left out of every number but the last eight (`MARKS`), and straight quotation
+Links, mentions, hashtags and emoji are left out of every number but the last eight (see style_features.py), and straight quotation
 marks and line breaks of all: in labelled sets they betray the set. Words are English; of other text little is read.
 """
 
@@ -29,62 +29,9 @@ from filters.kernels.characters import (
     decode,
     fold_of,
 )
+from filters.kernels.style_features import ENDINGS, LEXICON, PER_WORD, PUNCTUATION, SHAPE, STYLE_FEATURES
 from filters.kernels.surface import HASHTAG, LINK, MENTION, PLAIN, span_at
 from filters.kernels.utf8 import Bytes, Offsets
-
-Floats = npt.NDArray[np.float32]
-
-LEXICON = {
-    "function_words": "the a an and or but if of to in on at by for with from as is are was were be been being am have "
-    "has had do does did will would can could should may might must shall not no so that this these those it its he "
-    "she they them his her their our your my me we us you i who what which when where why how than then there here up "
-    "out about into over after all any some more most other such only own same too very just",
-    "first_person": "i me my mine im ive myself i'm i've i'd i'll",
-    "second_person": "you your yours u ur you're you've you'll",
-    "slang": "lol lmao u ur gonna wanna gotta im dont cant thats yall ya omg wtf tho cuz cause bc rt lil nah yeah yea "
-    "yep haha hahaha smh idk tbh af ppl pls plz thx ok okay n r b kinda sorta dunno didnt doesnt wont isnt ive whats "
-    "hes shes theyre ain't aint bro dude",
-    "the": "the",
-    "and": "and",
-    "prepositions": "of in to for",
-    "be_forms": "is are was were be been",
-}
-"""Kinds of words that are counted, a bit each in a word's flags, in the order of `PER_WORD`."""
-
-PUNCTUATION = {
-    "comma": ",",
-    "period": ".",
-    "exclamation": "!",
-    "question": "?",
-    "colon": ":",
-    "semicolon": ";",
-    "dash": "-–—",
-    "bracket": "()",
-    "ellipsis": "…",
-    "apostrophe": "'’‘",
-    "slash": "/",
-    "ampersand": "&",
-    "percent": "%",
-    "dollar": "$",
-    "odd": "*_~^|=<>[]{}\\",
-}
-ENDINGS = ("ing", "ly", "abstract", "ed")
-PER_WORD = (
-    *LEXICON,
-    *ENDINGS,
-    *PUNCTUATION,
-    *("long_words", "contractions", "capital_words", "shouted_words", "small_i", "repeated_words", "repeated_pairs"),
-    *("dots", "doubled_marks", "curly", "space_before", "no_space_after"),
-)
-"""Counts divided by the number of words."""
-SHAPE = (
-    *("log_chars", "log_words", "word_chars_mean", "word_chars_sd", "distinct_words", "distinct_adjusted"),
-    *("digits", "capitals", "longest_run", "starts_capital"),
-    *("ends_period", "ends_exclamation", "ends_question", "ends_ellipsis"),
-    *("log_sentences", "sentence_mean", "sentence_sd", "sentence_spread", "capital_sentences"),
-)
-MARKS = ("links", "mentions", "hashtags", "emoji", "starts_mention", "ends_link", "ends_mention", "ends_hashtag")
-STYLE_FEATURES = (*PER_WORD, *SHAPE, *MARKS)
 
 _AT = {name: place for place, name in enumerate(STYLE_FEATURES)}
 _WIDTH = len(STYLE_FEATURES)
@@ -100,8 +47,9 @@ _SMALL_I, _REPEATED, _PAIRS = (_AT[name] for name in ("small_i", "repeated_words
 _DOTS, _DOUBLED, _CURLY = (_AT[name] for name in ("dots", "doubled_marks", "curly"))
 _SPACE_BEFORE, _NO_SPACE_AFTER = _AT["space_before"], _AT["no_space_after"]
 
-MAX_CHARS = 300
-"""Characters, without blanks, that are read: the labelled posts are no longer, and a style has shown by then."""
+MAX_CHARS = 240
+"""Characters, without blanks, that are read. No labelled person writes more than a tweet holds: what is longer would
+count as a machine's, so nothing is said of it."""
 _SLOTS = 2048  # of the table of words and pairs seen: a power of two, at least twice as many as can be seen
 _TABLE = 1024  # of the lexicon
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -387,12 +335,14 @@ def _style_rows(data, offsets, tables):  # type: ignore[no-untyped-def]
         work = (styles[row], counters, seen, before, bits[row])
         _read(data, offsets[row], offsets[row + 1], row, work, tables)
         _finish(styles[row], counters)
-        words[row] = counters[_WORDS]
+        words[row] = counters[_WORDS] if counters[_CHARS] < MAX_CHARS else 0
     return styles, words, bits
 
 
-def style_rows(data: Bytes, offsets: Offsets) -> tuple[Floats, npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
-    """Return each text's style, how many words it has, and which: a bit of 256 for each.
+def style_rows(
+    data: Bytes, offsets: Offsets
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """Return each text's style, how many words it has (0 for one over MAX_CHARS), and which: a bit of 256 for each.
 
     Shapes: (rows, len(STYLE_FEATURES)), (rows,), (rows, 4).
     """
