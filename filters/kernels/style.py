@@ -1,7 +1,8 @@
 """How a post is written, not what about: rates of marks, word kinds and endings, regularity, as one row of numbers.
 
-Links, mentions, hashtags and emoji are left out of every number but the last eight (see style_features.py), and straight quotation
-marks and line breaks of all: in labelled sets they betray the set. Words are English; of other text little is read.
+Links, mentions, hashtags and emoji are left out of every number but the last eight (see style_features.py), straight
+quotation marks and line breaks of all: in labelled sets they betray the set. Words are English; of other text little
+is read.
 """
 
 from __future__ import annotations
