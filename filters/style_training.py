@@ -92,20 +92,18 @@ def fit(stage: str, recipe: Recipe, examples: Examples, makers: Names, seed: int
     """
     keep = examples.parts == FIT
     rows, makers = examples.where(keep), makers[keep]
-    paired = np.isin(rows.sets, [name for name in np.unique(rows.sets) if rows.labels[rows.sets == name].any()])
-    plain, rows, makers = rows.where(~paired), rows.where(paired), makers[paired]
     held = np.array([slot_of(text) for text in rows.texts.to_pylist()], np.int64) == 0
     learn, tune = rows.where(~held), rows.where(held)
     if len(set(learn.labels.tolist())) < 2 or len(set(tune.labels.tolist())) < 2:
         raise ConfigError(f"train {stage}: {len(rows.labels)} rows to learn from: give more rows of both classes")
     languages = tuple(sorted(set(rows.languages.drop_null().to_pylist())))
     flat = np.zeros((3, len(TIMELINE_FEATURES) + 1))
-    trees = _grow(_with_babble(_twice(learn), _babble(learn, plain, seed)), seed)
+    trees = _grow(_with_babble(_twice(learn), _babble(learn, seed)), seed)
     both = _twice(tune)
     line = np.array(calibrate(tree_margins(both.styles, trees), both.labels, both.weights))
     first = StyleModel(stage, languages, trees, line, flat, recipe.min_words, "")
     timeline = _weigh_timelines(first, tune, makers[held], seed)
-    trees = _grow(_with_babble(_twice(rows), _babble(rows, plain, seed)), seed)
+    trees = _grow(_with_babble(_twice(rows), _babble(rows, seed)), seed)
     model = StyleModel(stage, languages, trees, line, timeline, recipe.min_words, "")
     return StyleModel.from_bytes(model.to_bytes())
 
@@ -144,23 +142,43 @@ def makers_of(examples: Examples) -> Names:
 
 
 def _twice(rows: Examples) -> _Rows:
-    """Read every row as it came and masked; sets and classes weigh the same."""
+    """Read every row as it came and masked; sets weigh the same, and so do the classes of one, and of all together.
+
+    Sets of people alone weigh together what babble does.
+    """
     texts = pa.concat_arrays([rows.texts, masked(rows.texts)])
     styles, _, _ = style_rows(*utf8_buffers(texts))
     weights = np.ones(len(rows.labels))
+    plain = _plain(rows)
     for name in np.unique(rows.sets):
         for label in (True, False):
             cell = (rows.sets == name) & (rows.labels == label)
             weights[cell] = 1 / max(1, cell.sum())
-    return _Rows(styles, np.tile(rows.labels, 2), np.tile(weights / weights.mean(), 2))
+    if plain.any():
+        weights[plain] *= BABBLE_SHARE * weights[~plain].sum() / weights[plain].sum()
+    return _even(_Rows(styles, np.tile(rows.labels, 2), np.tile(weights, 2)))
 
 
-def _babble(learn: Examples, plain: Examples, seed: int) -> list[str]:
-    """Make babble of the human rows of the labelled sets, and as much of the sets that have no machine rows."""
+def _plain(rows: Examples) -> Flags:
+    """Tell which rows are of sets that hold people alone."""
+    return ~np.isin(rows.sets, np.unique(rows.sets[rows.labels]))
+
+
+def _even(rows: _Rows) -> _Rows:
+    """Let both classes weigh the same; the mean weight is 1."""
+    weights = rows.weights.copy()
+    for label in (True, False):
+        weights[rows.labels == label] *= len(weights) / 2 / weights[rows.labels == label].sum()
+    return rows._replace(weights=weights)
+
+
+def _babble(rows: Examples, seed: int) -> list[str]:
+    """Make babble of the people of sets that have machines, and as much of those of sets that have none."""
     made = []
-    for rows in (learn, plain):
-        texts = masked(rows.texts.filter(pa.array(~rows.labels))).to_pylist()
-        sets = rows.sets[~rows.labels]
+    plain = _plain(rows)
+    for part in (rows.where(~plain), rows.where(plain)):
+        sets = part.sets[~part.labels]
+        texts = masked(part.texts.filter(pa.array(~part.labels))).to_pylist()
         draws = np.random.RandomState(seed)
         picked: list[str] = []
         for name in np.unique(sets):
@@ -173,12 +191,9 @@ def _babble(learn: Examples, plain: Examples, seed: int) -> list[str]:
 def _with_babble(rows: _Rows, made: Sequence[str]) -> _Rows:
     """Add babble as machine text, and even out the classes."""
     styles, _, _ = style_rows(*utf8_buffers(pa.array(made, pa.string())))
-    each = BABBLE_SHARE * rows.weights.sum() / len(made)
     labels = np.append(rows.labels, np.ones(len(made), np.bool_))
-    weights = np.append(rows.weights, np.full(len(made), each))
-    for label in (True, False):
-        weights[labels == label] /= weights[labels == label].sum()
-    return _Rows(np.concatenate([rows.styles, styles]), labels, weights * len(weights) / 2)
+    weights = np.append(rows.weights, np.full(len(made), BABBLE_SHARE * rows.weights.sum() / max(1, len(made))))
+    return _even(_Rows(np.concatenate([rows.styles, styles]), labels, weights))
 
 
 def _grow(rows: _Rows, seed: int) -> tuple[Any, Any, Any]:
