@@ -19,16 +19,16 @@ from filters.kernels.characters import (
     CLASS,
     DIGIT,
     EMOJI,
-    FOLD,
     INVISIBLE,
     KIND,
     LETTER,
+    LOOK_UP,
     MARK,
     SPACE,
     UPPER,
     class_of,
     decode,
-    fold_of,
+    look_up,
 )
 from filters.kernels.style_features import ENDINGS, LEXICON, PER_WORD, PUNCTUATION, SHAPE, STYLE_FEATURES
 from filters.kernels.surface import HASHTAG, LINK, MENTION, PLAIN, span_at
@@ -78,7 +78,7 @@ def hash_word(word: str) -> int:
 
 @lru_cache(maxsize=1)
 def style_tables() -> tuple[Any, ...]:
-    """Return what the kernel looks up: character classes and folds, the lexicon's keys and flags, the marks."""
+    """Return what the kernel looks up: character classes, folds with them, the lexicon's keys and flags, the marks."""
     flags: dict[int, int] = {}
     for bit, words in enumerate(LEXICON.values()):
         for word in words.split():
@@ -93,7 +93,7 @@ def style_tables() -> tuple[Any, ...]:
     for name, characters in PUNCTUATION.items():
         for character in characters:
             marks[ord(character)] = _AT[name]
-    return CLASS, FOLD, keys, values, marks
+    return CLASS, LOOK_UP, keys, values, marks
 
 
 @njit(cache=True, nogil=True)
@@ -141,12 +141,13 @@ def _read_word(data, at, end, tables, out):  # type: ignore[no-untyped-def]
     letters, chars, capitals, joined = 0, 0, 0, 0
     while at < end:
         code, width = decode(data, at, end)
-        group = class_of(code, tables[0])
+        entry = look_up(code, tables[1])
+        group = entry & 0xFF
         kind = group & KIND
         if kind in (LETTER, MARK, DIGIT):
             letters += kind == LETTER
             capitals += (group & UPPER) != 0
-            folded = fold_of(code, tables[1])
+            folded = entry >> 8
             chars += 1
         elif kind == INVISIBLE:
             at += width

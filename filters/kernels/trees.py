@@ -12,23 +12,32 @@ import math
 import numpy as np
 from numba import njit
 
+BLOCK = 256  # rows that go through the trees together
+
 
 @njit(cache=True, nogil=True)
 def tree_margins(styles, trees):  # type: ignore[no-untyped-def]
     """Return the sum of the trees' leaves for each row. Shapes: styles (rows, k); out (rows,).
 
-    `trees` is (features, thresholds), each (trees, depth), and leaves (trees, 2^depth).
+    `trees` is (features, thresholds), each (trees, depth), and leaves (trees, 2^depth). A block of rows goes through
+    all trees column by column: so a question is asked of several rows in one instruction.
     """
     features, thresholds, leaves = trees
     out = np.zeros(len(styles), np.float64)
-    for row in range(len(styles)):
-        total = 0.0
+    block = np.zeros((styles.shape[1], BLOCK), np.float32)
+    leaf = np.zeros(BLOCK, np.int32)
+    for first in range(0, len(styles), BLOCK):
+        rows = min(BLOCK, len(styles) - first)
+        for row in range(rows):
+            block[:, row] = styles[first + row]
         for tree in range(len(features)):
-            leaf = 0
+            leaf[:] = 0
             for level in range(features.shape[1]):
-                leaf = leaf << 1 | (styles[row, features[tree, level]] > thresholds[tree, level])
-            total += leaves[tree, leaf]
-        out[row] = total
+                column, threshold = block[features[tree, level]], thresholds[tree, level]
+                for row in range(BLOCK):
+                    leaf[row] = leaf[row] * 2 + (1 if column[row] > threshold else 0)
+            for row in range(rows):
+                out[first + row] += leaves[tree, leaf[row]]
     return out
 
 
