@@ -12,34 +12,34 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import record
 from bench.prepare import BenchError, say
-from filters import RECORD_STAGES
 from filters.authorship import Timelines, evidence
-from filters.clean_text import clean_strings
+from filters.clean_text import CleanText, clean_strings
 from filters.labelled import FIT, RECIPES, VALIDATION, Examples, read_examples
+from filters.language import Language
 from filters.stage import annotate, configure
 from filters.style_model import StyleModel
 from filters.style_training import draw_timelines, fit, makers_of
-from pipelines.simulate import Simulation, generate
-from schemas.post import POST
+from pipelines.simulate import Simulation
+from pipelines.simulate import write as write_simulation
 
 STAGE = "ai_text"
 SETS = ("electai", "f3_posts", "tweepfake")
 FILES = (*SETS, "davidson", "umsab_tweets8")
 RATE = 0.01  # of people's timelines that may be accused
+AUTHORS = 2000  # ordinary ones of the simulated stream; so that many have enough posts
 FOUND = 0.8  # of machines' timelines that are to be found from 20 posts
 Floats = npt.NDArray[np.float32]
 
@@ -100,30 +100,19 @@ def _by_author(
 
 def simulated(model: StyleModel, count: int, posts: int) -> dict[str, Any]:
     """Return what is found among the authors of a simulated stream by its own truth."""
-    kept = [row for row in map(orjson.loads, generate_posts(count)) if "text" in row]
-    batch = pa.RecordBatch.from_pylist([{name: row.get(name) for name in ("id", "text")} for row in kept], POST)
-    stages = configure(RECORD_STAGES[:2], {})
-    annotated, _ = annotate(batch, stages)
-    english = np.asarray(pc.equal(pc.struct_field(annotated.column("language"), "lang"), "en"))
-    texts = pc.struct_field(annotated.column("clean_text"), "text").filter(pa.array(english))
-    rows = [row for row, keep in zip(kept, english.tolist(), strict=True) if keep]
-    machines = {row["author_id"] for row in rows if _kind(row) == "machine"}
-    times = pa.chunked_array(
-        [pa.array([row["created_at"] for row in rows]).cast(pa.timestamp("us", "UTC")).cast("int64")]
-    )
-    names, scores = _by_author(model, texts, pa.chunked_array([[row["author_id"] for row in rows]]), times, posts)
-    return _found(scores, np.isin(names, sorted(machines))) | {"machines": int(np.isin(names, sorted(machines)).sum())}
-
-
-def generate_posts(count: int) -> Iterable[bytes]:
-    """Yield the whole lines of a simulated stream."""
-    for line in generate(Simulation(posts=count, seed=1)):
-        if line.startswith(b'{"id":') and line.endswith(b"}"):
-            yield line
-
-
-def _kind(row: Mapping[str, Any]) -> str:
-    return str(json.loads(row["extra"])["truth"]["kind"])
+    with TemporaryDirectory() as folder:
+        write_simulation(Simulation(posts=count, seed=1, authors=AUTHORS), Path(folder) / "posts.parquet")
+        table = pq.read_table(Path(folder) / "posts.parquet").combine_chunks()
+    batch = table.select(["text", "lang_hint"]).to_batches()[0]
+    batch, _ = annotate(batch, configure([CleanText, Language], {}))
+    english = pa.array(np.asarray(pc.equal(pc.struct_field(batch.column("language"), "lang"), "en").fill_null(False)))
+    table = table.filter(english)
+    texts = pc.struct_field(batch.column("clean_text"), "text").filter(english)
+    kinds = np.array([json.loads(extra)["truth"]["kind"] for extra in table["extra"].to_pylist()])
+    machines = set(table["author_id"].filter(pa.array(kinds == "machine")).to_pylist())
+    names, scores = _by_author(model, texts, table["author_id"], table["created_at"].cast(pa.int64()), posts)
+    machine = np.isin(names, sorted(machines))
+    return _found(scores, machine) | {"machines": int(machine.sum())}
 
 
 def measured(asked: argparse.Namespace) -> dict[str, Any]:
@@ -160,7 +149,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--real-data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     options.add_argument("--model", default="shipped", help="or the folder of a trained model")
-    options.add_argument("--posts", type=int, nargs="+", default=[5, 10, 20, 40])
+    options.add_argument("--posts", type=int, nargs="+", default=[10, 20, 40])
     options.add_argument("--timelines", type=int, default=2000, help="of each class")
     options.add_argument("--simulate", type=int, default=200_000, help="posts of the simulated stream")
     options.add_argument("--left-out", action=argparse.BooleanOptionalAction, default=True)

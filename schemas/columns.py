@@ -53,7 +53,7 @@ AI_TEXT = pa.struct(
         pa.field(
             "evidence",
             SCORE,
-            metadata=_doc("the same from all of its author's posts in the step; null under 5 scored posts"),
+            metadata=_doc("the same from all of its author's posts in the step; null under 10 scored posts"),
         ),
     ]
 )

@@ -85,7 +85,7 @@ def test_every_post_of_an_author_with_enough_gets_the_same_evidence(tmp_path: Pa
 
 @pytest.mark.parametrize("addresses", [1, 8])
 def test_parts_and_addresses_do_not_matter(tmp_path: Path, addresses: int) -> None:
-    rows = posts_of("a", 14) + posts_of("b", 7) + posts_of("c", 5)
+    rows = posts_of("a", 14) + posts_of("b", 12) + posts_of("c", FEWEST_POSTS)
     whole = told([rows], tmp_path / "one")
     shuffled = [rows[place] for place in np.random.RandomState(5).permutation(len(rows))]
     cut = told([shuffled[:9], shuffled[9:10], shuffled[10:]], tmp_path / "three", addresses)
