@@ -56,7 +56,7 @@ def prepare(spark: SparkSession, config: Config, folder: Path) -> None:
     def rehearse(worker: int) -> None:
         place = folder / f"rehearsal-{worker}"
         place.mkdir()
-        find_duplicates(in_this_process, rehearse_search(stages, config, str(place)))
+        find_duplicates(in_this_process, rehearse_search(stages, config, str(place))[0])
 
     shop.run(spark.sparkContext.defaultParallelism, rehearse)
 

@@ -12,6 +12,7 @@ import numpy as np
 from filters.classifier import CARD_FILE, CUT, WEIGHTS_FILE, Classifier
 from filters.kernels.ngrams import ROWS
 from filters.labelled import FIT, KNOWN_SETS, UNKNOWN_LIMIT, UNKNOWN_SET, VALIDATION, Examples, Recipe
+from filters.style_model import StyleModel
 from schemas.errors import SetupError
 
 PAGE_FILE = "card.md"
@@ -27,7 +28,9 @@ _COLUMNS = (
 )
 
 
-def describe(model: Classifier, recipe: Recipe, examples: Examples, figures: Mapping[str, Any]) -> dict[str, Any]:
+def describe(
+    model: Classifier | StyleModel, recipe: Recipe, examples: Examples, figures: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the card: what the model says, from which data, how well, and where it must not be trusted."""
     return {
         "stage": model.stage,
@@ -67,7 +70,7 @@ def _describe_set(stage: str, name: str, examples: Examples) -> dict[str, Any]:
     }
 
 
-def write_model(model: Classifier, card: Mapping[str, Any], folder: Path) -> None:
+def write_model(model: Classifier | StyleModel, card: Mapping[str, Any], folder: Path) -> None:
     """Write weights, card and page to a folder, the card last of all; raise SetupError when it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,14 +88,7 @@ def page(card: Mapping[str, Any]) -> str:
     parts = [
         f"# Model card: {card['stage']}",
         f"A high score means: {card['question']}. Languages: {languages}; null elsewhere.",
-        "Logistic regression on hashed character 2-5-grams, words, word pairs and style features: "
-        f"{card['features']['rows']} weights of one byte. Case, links, mentions, hashtags and emoji stand in no n-gram "
-        f"of the text; what hashtags and emoji say, and how many marks of each kind there are, is "
-        f"{card['features']['marks']}. A text of fewer than {card['features']['min_words']} word(s) gets no score. "
-        f"Chosen on five folds of the rows to fit: cost of an error {card['fit']['cost']}, freedom of words "
-        f"{card['fit']['word_share']}, of style {card['fit']['style_share']}. Seed {card['seed']}. "
-        "A score is a probability under odds half-way between those of the sets and even ones (the root of a set's "
-        "odds).",
+        card.get("how") or _linear(card),
         f"sha256 of `{WEIGHTS_FILE}`: `{card['sha256']}`",
         "## Data",
         f"Made by `swarmfeed train {card['stage']} --data FILE... --out FOLDER` from {', '.join(card['files'])}.",
@@ -116,8 +112,24 @@ def page(card: Mapping[str, Any]) -> str:
             "Trained on the other sets, measured on all of this one: nearest to what an unknown source will see.",
             _table(card["leave_one_set_out"]),
         ]
+    if card.get("leave_one_set_out_masked"):
+        parts += ["The same, marks taken out:", _table(card["leave_one_set_out_masked"])]
     parts += ["## Limits", "\n".join(f"- {limit}" for limit in card["limits"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _linear(card: Mapping[str, Any]) -> str:
+    """Say how a classifier of hashed n-grams was made."""
+    return (
+        "Logistic regression on hashed character 2-5-grams, words, word pairs and style features: "
+        f"{card['features']['rows']} weights of one byte. Case, links, mentions, hashtags and emoji stand in no n-gram "
+        f"of the text; what hashtags and emoji say, and how many marks of each kind there are, is "
+        f"{card['features']['marks']}. A text of fewer than {card['features']['min_words']} word(s) gets no score. "
+        f"Chosen on five folds of the rows to fit: cost of an error {card['fit']['cost']}, freedom of words "
+        f"{card['fit']['word_share']}, of style {card['fit']['style_share']}. Seed {card['seed']}. "
+        "A score is a probability under odds half-way between those of the sets and even ones (the root of a set's "
+        "odds)."
+    )
 
 
 def _data(card: Mapping[str, Any]) -> list[str]:

@@ -52,15 +52,7 @@ class Classifier:
     @classmethod
     def load(cls, stage: str, folder: str = SHIPPED) -> Classifier:
         """Read the model of a stage; raise SetupError when it is missing, damaged or another stage's."""
-        weights, card = _read(stage, folder, WEIGHTS_FILE), _read(stage, folder, CARD_FILE)
-        where = f"model of stage '{stage}' in {folder}"
-        try:
-            promised = str(json.loads(card)["sha256"])
-        except (ValueError, KeyError, TypeError):
-            raise SetupError(f"{where}: {CARD_FILE} is not a model card with a sha256: train it again") from None
-        sha256 = hashlib.sha256(weights).hexdigest()
-        if sha256 != promised:
-            raise SetupError(f"{where}: {WEIGHTS_FILE} has sha256 {sha256[:12]}, the card says {promised[:12]}")
+        weights, where = read_weights(stage, folder)
         try:
             model = cls.from_bytes(weights)
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -107,13 +99,6 @@ class Classifier:
         """
         return score_together([self], texts, languages)[0]
 
-    def knows(self, languages: pa.Array) -> npt.NDArray[np.bool_]:
-        """Tell for each row whether its language, or the language its tag narrows ("en-GB"), was learnt."""
-        pattern = "^(" + "|".join(re.escape(lang) for lang in self.languages) + ")(-|$)"
-        column = languages if pa.types.is_dictionary(languages.type) else languages.dictionary_encode()
-        known = pc.match_substring_regex(column.dictionary, pattern)
-        return np.asarray(pc.fill_null(known.take(column.indices), False), dtype=np.bool_)
-
 
 def score_together(models: Sequence[Classifier], texts: pa.Array, languages: pa.Array | None = None) -> list[pa.Array]:
     """Return what each model's `score` returns, to the bit, from one pass over the texts for every LANES models."""
@@ -123,7 +108,7 @@ def score_together(models: Sequence[Classifier], texts: pa.Array, languages: pa.
         lanes = tuple(models[at : at + LANES])
         wanted = np.zeros(len(texts), np.uint8)
         for lane, model in enumerate(lanes):
-            known = model.knows(languages) if languages is not None and model.languages else True
+            known = knows(model.languages, languages) if languages is not None and model.languages else True
             wanted |= np.uint8(1 << lane) * np.asarray(known, np.uint8)
         wanted |= np.uint8(1 << LANES) * _unknown(texts, languages)
         if texts.null_count:
@@ -150,6 +135,29 @@ def _side_by_side(models: tuple[Classifier, ...]) -> tuple[npt.NDArray[Any], ...
         styles[lane], constants[lane] = model.style, model.constants
         settings[lane] = model.min_words, model.reads_marks, model.scripts
     return table, styles, constants, settings
+
+
+def knows(languages: Sequence[str], column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Tell for each row whether its language, or the language its tag narrows ("en-GB"), is one of `languages`."""
+    pattern = "^(" + "|".join(re.escape(lang) for lang in languages) + ")(-|$)"
+    column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    known = pc.match_substring_regex(column.dictionary, pattern)
+    return np.asarray(pc.fill_null(known.take(column.indices), False), dtype=np.bool_)
+
+
+def read_weights(stage: str, folder: str) -> tuple[bytes, str]:
+    """Return the weights file of a model and how to call the model in a message; raise SetupError unless its card
+    promises these very bytes."""
+    weights, card = _read(stage, folder, WEIGHTS_FILE), _read(stage, folder, CARD_FILE)
+    where = f"model of stage '{stage}' in {folder}"
+    try:
+        promised = str(json.loads(card)["sha256"])
+    except (ValueError, KeyError, TypeError):
+        raise SetupError(f"{where}: {CARD_FILE} is not a model card with a sha256: train it again") from None
+    sha256 = hashlib.sha256(weights).hexdigest()
+    if sha256 != promised:
+        raise SetupError(f"{where}: {WEIGHTS_FILE} has sha256 {sha256[:12]}, the card says {promised[:12]}")
+    return weights, where
 
 
 def _read(stage: str, folder: str, file: str) -> bytes:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from filters.classifier import Classifier
 from filters.labelled import VALIDATION, Examples
 from filters.slices import slices
+from filters.style_model import StyleModel
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -31,7 +32,7 @@ def masked(texts: pa.Array) -> pa.Array:
     return pa.array([" ".join(_MARKS.sub(" ", text).split()) for text in texts.to_pylist()], pa.string())
 
 
-def evaluate(model: Classifier, examples: Examples, sliced: bool = False) -> dict[str, Any]:
+def evaluate(model: Classifier | StyleModel, examples: Examples, sliced: bool = False) -> dict[str, Any]:
     """Return the figures of the VALIDATION rows, raw and masked: over all, by set, language, length and slice."""
     rows = examples.where(examples.parts == VALIDATION)
     languages = np.array(rows.languages.fill_null("und").to_pylist(), np.str_)

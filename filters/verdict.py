@@ -22,6 +22,8 @@ Threshold = float | None  # None switches the rule off
 Bound = Literal["at least", "at most", "one of", "not"]
 
 UNDETERMINED = "und"
+AI_TEXT_FLAG = 0.97
+"""The `max_ai_text` that accuses at most 1% of people's posts, of every length (see the card); not a default."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ RULES = (
     Rule(Reason.SPAM, "spam.score", "max_spam", "at most"),
     Rule(Reason.TOXICITY, "toxicity.score", "max_toxicity", "at most"),
     Rule(Reason.AI_TEXT, "ai_text.score", "max_ai_text", "at most"),
+    Rule(Reason.AI_TEXT, "ai_text.evidence", "max_ai_evidence", "at most"),
     Rule(Reason.CONTAMINATED, "contamination.score", "max_contamination", "at most"),
     Rule(Reason.CAMPAIGN, "duplicates.cluster_size", "max_campaign_posts", "at most"),
     Rule(Reason.CAMPAIGN, "duplicates.cluster_authors", "max_campaign_authors", "at most"),
@@ -166,7 +169,8 @@ class Verdict:
     min_quality: Threshold = 0.02  # the trained heads know little: heed them at their far ends alone
     max_spam: Threshold = 0.95
     max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
-    max_ai_text: Threshold = None  # the post alone says too little to drop it on
+    max_ai_text: Threshold = None  # the post alone says too little to drop it on; who flags, flags at AI_TEXT_FLAG
+    max_ai_evidence: Threshold = None  # of all its author's posts in the step
     max_contamination: Threshold = 0.0  # null without evaluation files, and null is no reason
     keep_copies: int = 1
     max_campaign_posts: Threshold = None
@@ -320,7 +324,7 @@ def _child(batch: pa.RecordBatch, path: str, kind: pa.DataType) -> pa.Array:
     """Return a field of a stage column; nulls when the column has no type of its own because nothing filled it."""
     column, child = path.split(".")
     parent = batch.column(column)
-    if pa.types.is_null(parent.type):
+    if pa.types.is_null(parent.type) or parent.type.get_field_index(child) < 0:  # or written before there was one
         return pa.nulls(len(parent), kind)
     return pc.struct_field(parent, child)
 

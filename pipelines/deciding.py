@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.stage import Stage
+from pipelines.authors import with_evidence
 from pipelines.deletions import Flags, Gone, find_gone, named
 from pipelines.duplicates import Search
 from pipelines.duplicates.history import RunFile
 from pipelines.duplicates.memory import write_records
-from pipelines.exchange import map_rows
+from pipelines.exchange import map_rows, read_box
 from pipelines.staging import add_counts
 from pipelines.tables import DataFile, DataFileWriter, posts_schema
 from pipelines.tokens.sets import ShardSummary, write_shards
@@ -40,6 +41,7 @@ class DecisionPlan:
     search: Search
     events: tuple[RunFile, ...] = ()  # what the epoch's own tombstones say
     edits: tuple[tuple[int, ...], ...] = ()  # rows of each box that replace a version of an earlier epoch
+    evidence: tuple[str, ...] = ()  # what the posts of one author say together, boxed by part
 
 
 @dataclass
@@ -66,6 +68,8 @@ def decide_part(box: int, part: int, decisions: pa.Table, plan: DecisionPlan) ->
     staged = map_rows(plan.search.staged.files[box])
     gone = find_gone(staged, plan.search.history, plan.events)
     posts = _with_duplicates(staged, decisions, gone.rows)
+    if plan.evidence:
+        posts = with_evidence(posts, read_box(plan.evidence, box))
     posts = posts.sort_by([("created_at", "ascending"), ("id", "ascending")])
     root = Path(plan.staging)
     schema = posts_schema(plan.stages)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.stage import Failure, Stage, annotate, annotated_schema
+from pipelines.authors import write_authors
 from pipelines.deletions import named
 from pipelines.duplicates.keys import write_keys
 from pipelines.duplicates.records import DAY_MICROS
@@ -45,6 +46,7 @@ class StagedPart:
     part: int
     file: str = ""  # staged posts; empty when there are none
     keys: str = ""  # what they can be found by
+    authors: str = ""  # who wrote which
     posts: int = 0
     quarantined: int = 0
     stage_failures: int = 0
@@ -90,8 +92,10 @@ def stage_part(part: int, where: str, records: Iterable[Records], plan: Workplan
     summary.files = [file for file in (quarantine.finish(), tombstones.finish()) if file is not None]
     summary.tombstones = next((f"tombstones/{file.path}" for file in summary.files if file.table == "tombstones"), "")
     if summary.posts:
-        summary.file, summary.keys = str(posts_file), str(new_file(root, f"keys-{part:06d}"))
-        write_keys(map_rows(posts_file), Path(summary.keys))
+        summary.file, staged = str(posts_file), map_rows(posts_file)
+        summary.keys, summary.authors = (str(new_file(root, f"{name}-{part:06d}")) for name in ("keys", "authors"))
+        write_keys(staged, Path(summary.keys))
+        write_authors(staged, Path(summary.authors))
     else:
         posts_file.unlink()
     return summary

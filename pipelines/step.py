@@ -23,7 +23,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from filters.authorship import FEWEST_POSTS
 from filters.stage import Stage
+from pipelines.authors import Weighing, find_evidence, model_of
 from pipelines.deciding import DecidedPart, DecisionPlan, decide_part
 from pipelines.deletions import learn_events
 from pipelines.duplicates import Expiry, Findings, Search, addresses_for, find_duplicates
@@ -115,10 +117,12 @@ def _compare_and_decide(result: StepResult, shop: Workshop) -> None:
     shop.phase("duplicates")
     search = lay_out_search(result, shop, shop.spark.sparkContext.defaultParallelism)
     findings = find_duplicates(shop.run, search)
+    authors = tuple(part.authors for part in result.staged if part.file)
+    evidence = find_evidence(shop.run, Weighing(search, authors, model_of(shop.stages)))
     events = _learn_events(result, shop)
     compared = time.monotonic()
     shop.phase("decide")
-    result.decided = _decide(findings, events, result, (search, shop))
+    result.decided = _decide((findings, evidence), events, result, (search, shop))
     decided = time.monotonic()
     shop.phase("index")
     days = {day: posts for day, posts in _days(result, shop).items() if search.expiry.holds(np.array(day))}
@@ -141,19 +145,21 @@ def warm_up(shop: Workshop) -> None:
 def rehearse(stages: tuple[Stage, ...], tokenizer: Tokenizer, config: Config) -> None:
     """Take a few posts through a whole step, here and for nothing: what it loads is loaded then."""
     with tempfile.TemporaryDirectory(prefix="swarmfeed-") as folder:
-        search = rehearse_search(stages, config, folder)
+        search, authors = rehearse_search(stages, config, folder)
         said = read_box(find_duplicates(in_this_process, search).decisions, 0)
-        plan = DecisionPlan(stages, tokenizer, folder, folder, config.tokens.shard_tokens, search)
+        evidence = find_evidence(in_this_process, Weighing(search, (authors,), model_of(stages)))
+        plan = DecisionPlan(stages, tokenizer, folder, folder, config.tokens.shard_tokens, search, evidence=evidence)
         decide_part(0, 0, said, plan)
 
 
-def rehearse_search(stages: tuple[Stage, ...], config: Config, folder: str) -> Search:
-    """Stage a few posts, copies of each other, in a folder and lay out the search over them."""
-    rows = [{"id": str(at), "text": text} for at, text in enumerate([SAMPLE, SAMPLE, SAMPLE + " again"])]
+def rehearse_search(stages: tuple[Stage, ...], config: Config, folder: str) -> tuple[Search, str]:
+    """Stage a few posts of one author, copies of each other, lay out the search over them; return also the author."""
+    texts = [SAMPLE + " again", *[SAMPLE] * FEWEST_POSTS]
+    rows = [{"id": str(at), "author_id": "0", "text": text} for at, text in enumerate(texts)]
     nothing = [pa.RecordBatch.from_pylist([], schema=schema) for schema in (TOMBSTONE, QUARANTINE)]
     records = Records(pa.RecordBatch.from_pylist(rows, schema=POST), *nothing)
     staged = stage_part(0, "", [records], Workplan(stages[:-1], folder))
-    return Search(
+    search = Search(
         staged=StagedRecords((staged.file,), Numbering.of([0], [staged.posts])),
         keys=(staged.keys,),
         history=NoHistory(),
@@ -163,6 +169,7 @@ def rehearse_search(stages: tuple[Stage, ...], config: Config, folder: str) -> S
         folder=folder,
         index_folder=folder,
     )
+    return search, staged.authors
 
 
 def stage_posts(intake: Intake, shop: Workshop, epoch: int) -> list[StagedPart]:
@@ -216,10 +223,13 @@ def _learn_events(result: StepResult, shop: Workshop) -> tuple[RunFile, ...]:
 
 
 def _decide(
-    found: Findings, events: tuple[RunFile, ...], result: StepResult, work: tuple[Search, Workshop]
+    found: tuple[Findings, tuple[str, ...]],
+    events: tuple[RunFile, ...],
+    result: StepResult,
+    work: tuple[Search, Workshop],
 ) -> list[DecidedPart]:
-    """Decide every part that has posts by what was found of them."""
-    search, shop = work
+    """Decide every part that has posts by what was found of them and of their authors."""
+    (findings, evidence), (search, shop) = found, work
     numbers = [part.part for part in result.staged if part.file]
     plan = DecisionPlan(
         stages=shop.stages,
@@ -229,6 +239,7 @@ def _decide(
         shard_tokens=shop.config.tokens.shard_tokens,
         search=search,
         events=events,
-        edits=found.edits,
+        edits=findings.edits,
+        evidence=evidence,
     )
-    return shop.run(len(numbers), lambda box: decide_part(box, numbers[box], read_box(found.decisions, box), plan))
+    return shop.run(len(numbers), lambda box: decide_part(box, numbers[box], read_box(findings.decisions, box), plan))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filters import training
+from filters import style_training, training
 from filters.labelled import RECIPES
 from pipelines.language_training import train_language
 from pipelines.tokens.training import train_tokenizer
@@ -36,4 +36,5 @@ def train(
         return train_tokenizer(paths, Path(folder))
     if stage == "language":
         return train_language(paths, Path(folder), seed)
-    return training.train(stage, paths, Path(folder), seed, positive)
+    kind = style_training if stage == "ai_text" else training
+    return kind.train(stage, paths, Path(folder), seed, positive)

@@ -64,7 +64,14 @@ QUALITY = pa.struct(
 SPAM = pa.struct([pa.field("score", SCORE, metadata=_doc("probability of spam"))])
 TOXICITY = pa.struct([pa.field("score", SCORE, metadata=_doc("probability of abuse; null outside its languages"))])
 AI_TEXT = pa.struct(
-    [pa.field("score", SCORE, metadata=_doc("probability of machine-written text, from the post alone"))]
+    [
+        pa.field("score", SCORE, metadata=_doc("probability of machine-written text, from the post alone")),
+        pa.field(
+            "evidence",
+            SCORE,
+            metadata=_doc("the same from all of its author's posts in the step; null under 10 scored posts"),
+        ),
+    ]
 )
 
 LINKED = pa.struct(

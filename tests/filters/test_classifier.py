@@ -20,7 +20,7 @@ from filters.card import page
 from filters.classifier import CARD_FILE, WEIGHTS_FILE, Classifier, score_together
 from schemas.errors import SetupError
 
-STAGES = ("quality", "spam", "toxicity", "ai_text")
+STAGES = ("quality", "spam", "toxicity")
 MODELS = Path(filters.__file__).parent / "models"
 TEXTS = (
     "The council voted last night to close the old swimming pool, and nobody asked the children.",

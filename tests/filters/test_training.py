@@ -242,7 +242,7 @@ def test_figures_of_known_scores() -> None:
     assert measure(np.array([np.nan]), np.array([True])) == {"rows": 1, "scored": 0}
 
 
-@pytest.mark.parametrize("stage", ["quality", "spam", "toxicity", "ai_text"])
+@pytest.mark.parametrize("stage", ["quality", "spam", "toxicity"])
 def test_the_shipped_cards_tell_the_truth(stage: str, real_data: Path) -> None:
     model = Classifier.load(stage)
     card = json.loads((Path(__file__).parents[2] / "filters" / "models" / stage / CARD_FILE).read_text("utf-8"))

@@ -55,7 +55,7 @@ ROWS = st.fixed_dictionaries(
         "quality": st.none() | QUALITY,
         "spam": SCORES,
         "toxicity": SCORES,
-        "ai_text": SCORES,
+        "ai_text": st.none() | st.fixed_dictionaries({"score": SHARES, "evidence": SHARES}),
         "contamination": SCORES,
         "duplicates": st.none()
         | st.fixed_dictionaries(
@@ -84,7 +84,12 @@ def test_golden_lines_reach_every_reason() -> None:
 @given(st.lists(ROWS, max_size=6), st.sampled_from([(), ("en",), ("zh", "th")]), st.booleans())
 def test_explain_agrees_with_the_verdict(rows: list[dict[str, Any]], languages: tuple[str, ...], keep: bool) -> None:
     verdict = Verdict(
-        languages=languages, keep_unknown_language=keep, max_ai_text=0.5, keep_copies=2, max_campaign_posts=3
+        languages=languages,
+        keep_unknown_language=keep,
+        max_ai_text=0.5,
+        keep_copies=2,
+        max_campaign_posts=3,
+        max_ai_evidence=0.9,
     )
     answers = verdict(batch_of(rows)).to_pylist()
     for row, answer in zip(rows, answers, strict=True):
