@@ -98,6 +98,14 @@ def page(card: Mapping[str, Any]) -> str:
         "## Validation split, links, mentions, hashtags and emoji taken out",
         _table(_groups(card["validation"]["masked"])),
     ]
+    if "by_slice" in card["validation"]["raw"]:
+        parts += [
+            "## Slices of English",
+            "Groups and spellings are found by lists of words (`filters/contrasts.py`, `filters/slices.py`): a proxy. "
+            "Read the false positive rate of a slice beside that of the row below it. As it came, and masked:",
+            _table(card["validation"]["raw"]["by_slice"]),
+            _table(card["validation"]["masked"]["by_slice"]),
+        ]
     if card["leave_one_set_out"]:
         parts += [
             "## Leave one set out",

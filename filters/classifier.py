@@ -44,7 +44,8 @@ class Classifier:
     table: npt.NDArray[np.int8]  # (ROWS,): character n-grams first, words after them
     style: npt.NDArray[np.float32]  # (len(STYLE),)
     constants: npt.NDArray[np.float64]  # scale of the n-grams' weights, scale of the words', bias
-    min_words: int  # a text of fewer words gets no score; 0: links alone get one, in any language
+    min_words: int  # a text of fewer words gets no score
+    scripts: int  # a bit for each of characters.SCRIPTS that it has learnt: what it reads when no language is told
     reads_marks: bool  # hashtags, emoji, and how many links, mentions, hashtags and emoji there are
     sha256: str
 
@@ -63,24 +64,26 @@ class Classifier:
     @classmethod
     def from_bytes(cls, weights: bytes) -> Classifier:
         """Rebuild a classifier from the bytes of its weights file."""
-        with np.load(io.BytesIO(weights), allow_pickle=False) as arrays:
-            cut, min_words, reads_marks = (int(value) for value in arrays["settings"])
-            table, style, constants = arrays["table"], arrays["style"], arrays["constants"]
-            names = [str(name) for name in arrays["names"]]
-        if cut != CUT:
-            raise ValueError(f"it was trained for cut {cut} of the text, this version makes cut {CUT}: train it again")
+        with np.load(io.BytesIO(weights), allow_pickle=False) as file:
+            settings = [int(value) for value in file["settings"]]
+            table, style, constants = file["table"], file["style"], file["constants"]
+            names = [str(name) for name in file["names"]]
+        if len(settings) != 4 or settings[0] != CUT:
+            raise ValueError("it was trained for the features of another version: train it again")
         shapes = (table.shape, style.shape, constants.shape)
         if shapes != ((ROWS,), (len(STYLE),), (3,)) or table.dtype != np.int8:
             raise ValueError(f"expected {ROWS} int8 weights, {len(STYLE)} style weights and 3 constants")
         digest = hashlib.sha256(weights).hexdigest()
-        return cls(names[0], tuple(names[1:]), table, style, constants, min_words, bool(reads_marks), digest)
+        min_words, scripts, reads_marks = settings[1:]
+        arrays = (table, style, constants)
+        return cls(names[0], tuple(names[1:]), *arrays, min_words, scripts, bool(reads_marks), digest)
 
     def to_bytes(self) -> bytes:
         """Return the weights file: the same bytes for the same model."""
         out = io.BytesIO()
         arrays: dict[str, Any] = {
             "names": np.array([self.stage, *self.languages]),
-            "settings": np.array([CUT, self.min_words, self.reads_marks], np.int64),
+            "settings": np.array([CUT, self.min_words, self.scripts, self.reads_marks], np.int64),
             "constants": self.constants,
             "style": self.style,
             "table": self.table,
@@ -92,7 +95,7 @@ class Classifier:
         """Return the calibrated probability of the positive class as float32. Shape: (rows,) in, (rows,) out.
 
         Null for a null text, for a text with too little to read, and, where `languages` (BCP 47) are given, outside
-        the languages the model has learnt.
+        the languages the model has learnt; an unknown one (`und`) is read if it is in a script the model has learnt.
         """
         return score_together([self], texts, languages)[0]
 
@@ -107,7 +110,7 @@ def score_together(models: Sequence[Classifier], texts: pa.Array, languages: pa.
         for lane, model in enumerate(lanes):
             known = knows(model.languages, languages) if languages is not None and model.languages else True
             wanted |= np.uint8(1 << lane) * np.asarray(known, np.uint8)
-        wanted |= np.uint8(1 << LANES) * _wordless(texts, languages)
+        wanted |= np.uint8(1 << LANES) * _unknown(texts, languages)
         if texts.null_count:
             wanted *= np.asarray(texts.is_valid(), np.uint8)
         scores = score_rows(data, offsets, wanted, character_tables(), _side_by_side(lanes))[: len(lanes)]
@@ -115,10 +118,10 @@ def score_together(models: Sequence[Classifier], texts: pa.Array, languages: pa.
     return out
 
 
-def _wordless(texts: pa.Array, languages: pa.Array | None) -> npt.NDArray[np.uint8]:
-    """Tell for each text whether it may have no words: where there is a language there are some."""
+def _unknown(texts: pa.Array, languages: pa.Array | None) -> npt.NDArray[np.uint8]:
+    """Tell for each text whether its language could not be told."""
     if languages is None:
-        return np.ones(len(texts), np.uint8)
+        return np.zeros(len(texts), np.uint8)
     return np.asarray(pc.fill_null(pc.equal(languages.cast(pa.string()), "und"), False), np.uint8)
 
 
@@ -126,11 +129,11 @@ def _wordless(texts: pa.Array, languages: pa.Array | None) -> npt.NDArray[np.uin
 def _side_by_side(models: tuple[Classifier, ...]) -> tuple[npt.NDArray[Any], ...]:
     """Lay the weights of up to LANES models side by side, as `score_rows` reads them; a free lane holds zeros."""
     table, styles = np.zeros((ROWS, LANES), np.int8), np.zeros((LANES, len(STYLE)), np.float32)
-    constants, settings = np.zeros((LANES, 3)), np.zeros((LANES, 2), np.int64)
+    constants, settings = np.zeros((LANES, 3)), np.zeros((LANES, 3), np.int64)
     for lane, model in enumerate(models):
         table[:, lane] = model.table
         styles[lane], constants[lane] = model.style, model.constants
-        settings[lane] = model.min_words, model.reads_marks
+        settings[lane] = model.min_words, model.reads_marks, model.scripts
     return table, styles, constants, settings
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from filters.classifier import Classifier
 from filters.labelled import VALIDATION, Examples
+from filters.slices import slices
 from filters.style_model import StyleModel
 
 Floats = npt.NDArray[np.float64]
@@ -31,8 +32,8 @@ def masked(texts: pa.Array) -> pa.Array:
     return pa.array([" ".join(_MARKS.sub(" ", text).split()) for text in texts.to_pylist()], pa.string())
 
 
-def evaluate(model: Classifier | StyleModel, examples: Examples) -> dict[str, Any]:
-    """Return the card's figures on the VALIDATION rows: raw and masked, over all, by set, language and length."""
+def evaluate(model: Classifier | StyleModel, examples: Examples, sliced: bool = False) -> dict[str, Any]:
+    """Return the figures of the VALIDATION rows, raw and masked: over all, by set, language, length and slice."""
     rows = examples.where(examples.parts == VALIDATION)
     languages = np.array(rows.languages.fill_null("und").to_pylist(), np.str_)
     lengths = np.array(_LENGTHS)[np.digitize(pc.utf8_length(rows.texts).to_numpy(), _LENGTH_EDGES)]
@@ -44,6 +45,9 @@ def evaluate(model: Classifier | StyleModel, examples: Examples) -> dict[str, An
             order = _LENGTHS if kind == "by_length" else np.unique(groups).tolist()
             cells = {group: groups == group for group in order if (groups == group).any()}
             figures[kind] = {group: measure(scores[cell], rows.labels[cell]) for group, cell in cells.items()}
+        if sliced:
+            cells = {name: cell for name, cell in slices(rows.texts, rows.languages).items() if cell.any()}
+            figures["by_slice"] = {name: measure(scores[cell], rows.labels[cell]) for name, cell in cells.items()}
         out[name] = figures
     return out
 

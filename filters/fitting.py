@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from filters.classifier import Classifier
 from filters.kernels.logistic import class_weights, dual_epoch, margins, start_dual, take_rows
-from filters.kernels.ngrams import CHAR_ROWS, ROWS, feature_rows
+from filters.kernels.ngrams import CHAR_ROWS, ROWS, feature_rows, main_scripts
 from filters.kernels.normal_form import STYLE, character_tables
 from filters.kernels.utf8 import utf8_buffers
 from filters.labelled import FIT, Examples, Recipe, blurred
@@ -34,6 +34,7 @@ FOLDS = 5
 _EPOCHS, _STILL = 30, 1e-2  # epochs at most; fewer when no row moved by this share of its cost
 _MAX_ROW_WEIGHT = 8.0  # a rare class is lifted this far and no further: a handful of rows must not rule
 _CLIP = 0.9998  # share of weights that keep their size when squeezed into a byte
+_LEARNT = 0.05  # share of the rows from which on a script counts as learnt
 _COLUMNS = ROWS + len(STYLE) + 1
 
 
@@ -65,7 +66,7 @@ def fit(
     stage: str, recipe: Recipe, examples: Examples, seed: int = 0, settings: Settings | None = None
 ) -> tuple[Classifier, Settings]:
     """Fit the weights on all FIT rows and return them with the settings, chosen on folds unless they are given."""
-    rows, languages = _readable(stage, recipe, examples)
+    rows, languages, scripts = _readable(stage, recipe, examples)
     chosen = settings or _choose(rows, seed)
     weights = _solve(rows, chosen, seed) * chosen.slope
     weights[-1] += chosen.intercept
@@ -73,12 +74,14 @@ def fit(
     scales = [_scale(chars), _scale(words)]
     table = np.concatenate([_squeeze(chars, scales[0]), _squeeze(words, scales[1])])
     style, constants = weights[ROWS:-1].astype(np.float32), np.array([*scales, weights[-1]])
-    model = Classifier(stage, languages, table, style, constants, recipe.min_words, recipe.reads_marks, sha256="")
+    model = Classifier(
+        stage, languages, table, style, constants, recipe.min_words, scripts, recipe.reads_marks, sha256=""
+    )
     return Classifier.from_bytes(model.to_bytes()), chosen
 
 
-def _readable(stage: str, recipe: Recipe, examples: Examples) -> tuple[_Rows, tuple[str, ...]]:
-    """Return the FIT rows that have something to read, and their languages; raise ConfigError if a class is rare."""
+def _readable(stage: str, recipe: Recipe, examples: Examples) -> tuple[_Rows, tuple[str, ...], int]:
+    """Return the FIT rows that have something to read, their languages and scripts; refuse too few rows of a class."""
     kept = examples.where(examples.parts == FIT)
     data, offsets = utf8_buffers(kept.texts)
     matrix = feature_rows(data, offsets, character_tables(), (recipe.min_words, recipe.reads_marks))
@@ -94,7 +97,9 @@ def _readable(stage: str, recipe: Recipe, examples: Examples) -> tuple[_Rows, tu
     weights = row_weights(kept, recipe.single_share)
     folds = np.array([fold_of(text) for text in kept.texts.to_pylist()], np.int64)
     rows = _Rows(kept.labels, weights, take_rows(matrix, np.flatnonzero(readable)), folds)
-    return rows, tuple(sorted(set(kept.languages.drop_null().to_pylist())))
+    shares = np.bincount(main_scripts(data, offsets, character_tables())[readable], minlength=2)[1:] / len(kept.labels)
+    scripts = sum(1 << number for number, share in enumerate(shares.tolist(), 1) if share >= _LEARNT)
+    return rows, tuple(sorted(set(kept.languages.drop_null().to_pylist()))), scripts
 
 
 def fold_of(text: str) -> int:

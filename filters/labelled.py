@@ -30,6 +30,7 @@ class Recipe:
     question: str  # what a high score means
     min_words: int = 1
     reads_marks: bool = False  # hashtags, emoji, and the counts of links, mentions, hashtags and emoji
+    sliced: bool = False  # the card has figures on the slices of filters/slices.py
     single_share: float = 0.1  # what sets of one class weigh beside the others; more, and left-out sets suffer
     limits: tuple[str, ...] = ()
 
@@ -55,8 +56,6 @@ RECIPES: Mapping[str, Recipe] = {
         positive=_YES | {"spam"},
         negative=_NO | {"ham", "not-spam", "non-spam"},
         question="unsolicited advertising, prizes, phishing, channel promotion",
-        min_words=0,
-        reads_marks=True,  # without them tubespam loses .02 as it came, and gains nothing masked
         single_share=0.25,
         limits=(
             "English alone. Spam was learnt from text messages of about 2006 and from comments under music videos of "
@@ -69,6 +68,7 @@ RECIPES: Mapping[str, Recipe] = {
         positive=_YES | {"toxic", "offensive", "hate", "hateful"},
         negative=_NO | {"non-toxic", "non-offensive", "non-hateful", "neither", "neutral", "none"},
         question="abuse, slurs, contempt for a group",
+        sliced=True,
         single_share=0.2,
         limits=(
             "English and Chinese alone. Chinese was learnt from posts on region, gender and race.",
@@ -271,7 +271,7 @@ _BLURRED = re.compile(r"https?\S*|@\w+|[\W\d_]+")
 
 
 def blurred(text: str) -> bytes:
-    """Return the words of a text alone, without links, names, digits and case, as bytes to be hashed."""
+    """Return the words of a text alone, without links, digits, punctuation and case, as bytes to be hashed."""
     return _BLURRED.sub(" ", text.casefold()).strip().encode("utf-8", "replace")
 
 

@@ -31,7 +31,7 @@ def train(
     recipe = with_positive(RECIPES[stage], positive)
     examples = read_examples(stage, recipe, [Path(file) for file in files])
     model, settings = fit(stage, recipe, examples, seed)
-    figures = {"fit": settings._asdict(), "seed": seed, "validation": evaluate(model, examples)}
+    figures = {"fit": settings._asdict(), "seed": seed, "validation": evaluate(model, examples, recipe.sliced)}
     figures["leave_one_set_out"] = leave_one_set_out(recipe, examples, seed, settings)
     card = describe(model, recipe, examples, figures)
     write_model(model, card, Path(folder))

@@ -30,6 +30,7 @@ from filters.kernels.characters import (
     TABLE_SIZE,
     UNSPACED,
     decode,
+    script_of,
 )
 
 MAX_CHARS, MAX_TAG_CHARS = 4096, 512
@@ -69,7 +70,7 @@ OTHER_KIND, SPACE_KIND, EMOJI_KIND, SKIP_KIND, LETTER_KIND, DIGIT_KIND, IDEOGRAP
 KIND_BITS, CAPITAL = 7, 8  # a cell's kind and, for a letter that was a capital, a flag
 CELLS, TAG_CELLS = MAX_CHARS + 2, MAX_TAG_CHARS + 2  # a blank before and after
 COUNTS = 2 + MARKS  # characters cut from runs, longest number, links, mentions, hashtags, emoji
-_CUT, _LONGEST_NUMBER, LINK, _MENTION, _HASHTAG, _EMOJI_MARK = range(COUNTS)
+_CUT, _LONGEST_NUMBER, _LINK, _MENTION, _HASHTAG, _EMOJI_MARK = range(COUNTS)
 
 _PLAIN = {0x2018: 0x27, 0x2019: 0x27, 0x201C: 0x22, 0x201D: 0x22, 0x2013: 0x2D, 0x2014: 0x2D, 0x2026: 0x2E}
 
@@ -175,7 +176,7 @@ def _mark_at(data, i, end, kinds):  # type: ignore[no-untyped-def]
         if _kind_of(code, kinds) >= LETTER_KIND or code == 0x5F:
             return _HASHTAG, i + 1
     if _is_link(data, i, end):
-        return LINK, _skip_token(data, i, end, False)
+        return _LINK, _skip_token(data, i, end, False)
     return -1, i
 
 
@@ -259,6 +260,18 @@ def normal_form(data, start, end, tables, scratch):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
+def main_script(text, n, scripts, seen):  # type: ignore[no-untyped-def]
+    """Return the number of the script that most letters are in, 0 when that is none we tell apart."""
+    cells, kinds = text
+    seen[:] = 0
+    for i in range(1, n):
+        kind = kinds[i] & KIND_BITS
+        if kind in (LETTER_KIND, IDEOGRAPH_KIND):
+            seen[script_of(cells[i], scripts)] += 1
+    return np.argmax(seen)
+
+
+@njit(cache=True, nogil=True)
 def _measure(text, n):  # type: ignore[no-untyped-def]
     """Count letters, digits, other marks and kinds of words in a normal form that begins and ends with a blank."""
     cells, kinds = text
@@ -318,8 +331,8 @@ def style_of(scratch, n, signs, style):  # type: ignore[no-untyped-def]
     letters, capitals, digits, others, capitalised, shouted, words = _measure(text, n)
     first, last = _count_signs(text, n, signs)
     total, several = max(1, letters + digits + others), max(1, words)
-    style[0] = math.log1p(letters) / 5
-    style[1] = math.log1p(words) / 4
+    style[0] = math.log1p(min(letters, 250)) / 5  # no more than a tweet holds: few sets have longer posts
+    style[1] = math.log1p(min(words, 60)) / 4
     style[2] = capitals / max(1, letters)
     style[3] = digits / total
     style[4] = others / total
@@ -336,5 +349,5 @@ def style_of(scratch, n, signs, style):  # type: ignore[no-untyped-def]
     style[15] = min(1, 5 * signs[3] / several)
     style[16] = math.log1p(signs[4]) / 2
     for mark in range(MARKS):
-        style[17 + mark] = math.log1p(counts[LINK + mark]) / 2
+        style[17 + mark] = math.log1p(counts[_LINK + mark]) / 2
     return letters, words

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from filters.kernels import ngrams
-from filters.kernels.ngrams import CHAR_ROWS, ROWS, feature_rows
+from filters.kernels.ngrams import CHAR_ROWS, CHARS_HEARD, ROWS, WORDS_HEARD, feature_rows
 from filters.kernels.normal_form import MARKS, MAX_CHARS, STYLE, character_tables, normal_form
 from filters.kernels.utf8 import utf8_buffers
 
@@ -66,17 +66,12 @@ def test_normal_form(text: str, form: str, tags: str) -> None:
     assert form_of(text) == (form, tags)
 
 
-@pytest.mark.parametrize("text", ["", " ", "😀", "@ann", "#", "123", "\u200d\ufeff", "\ufffd", "?!"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "😀", "https://a.example", "@ann", "#", "123", "\u200d\ufeff", "\ufffd", "?!"]
+)
 def test_nothing_to_read_has_no_features(text: str) -> None:
     data, offsets = utf8_buffers(pa.array([text]))
-    for min_words in (0, 1):
-        assert len(feature_rows(data, offsets, character_tables(), (min_words, True))[0]) == 0
-
-
-def test_links_alone_have_features_for_those_that_ask_for_no_words() -> None:
-    data, offsets = utf8_buffers(pa.array(["https://a.example"]))
-    assert len(feature_rows(data, offsets, character_tables(), (1, True))[0]) == 0
-    assert features("https://a.example", min_words=0)[1]["links"] > 0
+    assert len(feature_rows(data, offsets, character_tables(), (0, True))[0]) == 0
 
 
 def test_every_gram_and_word_is_hashed_once() -> None:
@@ -93,6 +88,14 @@ def test_a_block_counts_by_the_root_of_its_features() -> None:
     for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         for block in (ids[begin:end] < CHAR_ROWS, (ids[begin:end] >= CHAR_ROWS) & (ids[begin:end] < ROWS)):
             assert (values[begin:end][block] ** 2).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_long_post_is_no_louder_than_a_tweet() -> None:
+    data, offsets = utf8_buffers(pa.array(["one two " * 400]))
+    ids, values, _ = feature_rows(data, offsets, character_tables(), (1, False))
+    for rows, heard in ((ids < CHAR_ROWS, CHARS_HEARD), ((ids >= CHAR_ROWS) & (ids < ROWS), WORDS_HEARD)):
+        assert rows.sum() > heard
+        assert values[rows].sum() == pytest.approx(heard**0.5, rel=1e-4)
 
 
 def test_marks_are_read_only_when_asked_for() -> None:

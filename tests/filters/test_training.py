@@ -16,9 +16,10 @@ import pytest
 from filters.card import page
 from filters.classifier import CARD_FILE, WEIGHTS_FILE, Classifier
 from filters.evaluation import evaluate, macro_f1, measure, roc_auc, tpr_at_fpr
-from filters.labelled import FIT, RECIPES, TUNE, UNKNOWN_LIMIT, VALIDATION, part_of, read_examples
+from filters.fitting import FOLDS, fold_of, row_weights
+from filters.labelled import FIT, RECIPES, UNKNOWN_LIMIT, VALIDATION, part_of, read_examples
 from filters.spam import Spam
-from filters.training import row_weights, train
+from filters.training import train
 from schemas.errors import ConfigError, SetupError
 
 Trained = tuple[dict[str, Any], Path, list[Path]]  # card, folder, files
@@ -112,19 +113,55 @@ def test_no_text_stands_on_both_sides(trained: Trained, tmp_path: Path) -> None:
 def test_parts_depend_on_the_words_alone() -> None:
     assert part_of("Look at THIS https://a.example @ann 12", True) == part_of("look at this!", True)
     parts = [part_of(f"{word} {other}", True) for word in NOUNS for other in NOUNS for word in (word, word[::-1])]
-    assert {FIT, TUNE, VALIDATION} == set(parts)
+    assert {FIT, VALIDATION} == set(parts)
     assert parts.count(FIT) > 0.7 * len(parts)
     assert VALIDATION not in [part_of(word, False) for word in NOUNS]
+    assert fold_of("Look at THIS https://a.example 12") == fold_of("look at this!")
+    assert {fold_of(f"{word} {other}") for word in NOUNS for other in NOUNS} == set(range(FOLDS))
 
 
-def test_both_classes_weigh_the_same_in_each_set(tmp_path: Path) -> None:
+def test_the_odds_of_the_classes_are_the_root_of_what_they_are_in_each_set(tmp_path: Path) -> None:
     files = [write(tmp_path / "a.parquet", rows_of(1, 30)), write(tmp_path / "b.parquet", rows_of(5, 100)[50:])]
     examples = read_examples("spam", RECIPES["spam"], files)
     weights = row_weights(examples, 0.1)
     assert weights.mean() == pytest.approx(1)
     for name in ("a", "b"):
         spam = weights[(examples.sets == name) & examples.labels].sum()
-        assert spam == pytest.approx(weights[(examples.sets == name) & ~examples.labels].sum())
+        ham = weights[(examples.sets == name) & ~examples.labels].sum()
+        share = examples.labels[examples.sets == name].mean()
+        assert spam / ham == pytest.approx((share / (1 - share)) ** 0.5)
+        assert spam + ham == pytest.approx((examples.sets == name).sum())
+
+
+def test_sets_of_one_class_count_for_a_share_of_the_others(tmp_path: Path) -> None:
+    lent = [(text, "en", "en") for text in sentences(GOOD, 500, 3)]
+    files = [write(tmp_path / "a.parquet", rows_of(1, 30)), write(tmp_path / "tatoeba_laser.train.parquet", lent)]
+    examples = read_examples("spam", RECIPES["spam"], files)
+    weights, alone = row_weights(examples, 0.25), examples.sets == "tatoeba_laser"
+    assert weights[alone].sum() == pytest.approx(0.25 * weights[~alone].sum())
+
+
+def test_labels_of_ones_own_are_told_by_the_positive_one(tmp_path: Path) -> None:
+    mine = [(text, "Junk" if label == "spam" else "fine by me", lang) for text, label, lang in rows_of(1)]
+    file = write(tmp_path / "mine.parquet", mine)
+    with pytest.raises(ConfigError, match=r"unknown label 'fine by me': .*--positive LABEL"):
+        train("spam", [file], tmp_path / "model")
+    card = train("spam", [file], tmp_path / "model", positive="junk")
+    assert card["labels"]["negative"] == "every other"
+    assert card["validation"]["raw"]["all"]["macro_f1"] > 0.9
+    bad, good = Classifier.load("spam", str(tmp_path / "model")).score(
+        pa.array(["win a free boat call 0800 now", "the bakery was closed on monday"])
+    )
+    assert bad.as_py() > 0.8 > 0.2 > good.as_py()
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [("yes", "no"), ("1", "0"), (" True", "FALSE"), ("INFORMATIVE", "UNINFORMATIVE")]
+)
+def test_plain_labels_are_understood(yes: str, no: str, tmp_path: Path) -> None:
+    rows = [(text, yes if label == "spam" else no, lang) for text, label, lang in rows_of(1, 30)]
+    examples = read_examples("quality", RECIPES["quality"], [write(tmp_path / "mine.parquet", rows)])
+    assert examples.labels.sum() == len(set(text for text, label, _ in rows if label == yes))
 
 
 def test_a_known_set_lends_its_rows_as_a_class_only_in_languages_of_both_classes(tmp_path: Path) -> None:
@@ -150,7 +187,11 @@ def test_another_language_can_be_learnt(tmp_path: Path) -> None:
         ("spam", [("win a prize", "spam", "en"), ("hello you there", "ham", "de")], "no language has rows of both"),
         ("spam", [], "no language has rows of both classes"),
         ("spam", [(None, "spam", "en"), ("hello", None, "en")], "no language has rows of both classes"),
-        ("spam", [("win a prize", "spam", "en"), ("hello you there", "ham", "en")], "rows to .*: expected both"),
+        (
+            "spam",
+            [("win a prize", "spam", "en"), ("hello you there", "ham", "en")],
+            "rows to learn from: expected both",
+        ),
         ("spma", [], "stage 'spma' has no classifier: did you mean 'spam'"),
     ],
 )
@@ -205,8 +246,9 @@ def test_figures_of_known_scores() -> None:
 def test_the_shipped_cards_tell_the_truth(stage: str, real_data: Path) -> None:
     model = Classifier.load(stage)
     card = json.loads((Path(__file__).parents[2] / "filters" / "models" / stage / CARD_FILE).read_text("utf-8"))
-    files = [file for name in card["files"] for file in sorted((real_data / "labelled").rglob(name))]
-    assert [file.name for file in files] == card["files"]
+    collected = [name for name in card["files"] if name != "contrasts.train.parquet"]  # which is not measured
+    files = [file for name in collected for file in sorted((real_data / "labelled").rglob(name))]
+    assert [file.name for file in files] == collected
     told, found = card["validation"], evaluate(model, read_examples(stage, RECIPES[stage], files))
     for name in ("raw", "masked"):
         for figure, value in told[name]["all"].items():
