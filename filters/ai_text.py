@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,5 +42,5 @@ class AiText:
         """Return one struct per row, null where there is no score. Shape: (rows,) in, (rows,) out."""
         texts = pc.struct_field(batch.column("clean_text"), "text")
         scores = self.style.score(texts, pc.struct_field(batch.column("language"), "lang"))
-        nothing = pa.nulls(len(scores), pa.float32())
+        nothing = pa.array(np.zeros(len(scores), np.float32), mask=np.ones(len(scores), np.bool_))
         return pa.StructArray.from_arrays([scores, nothing], fields=list(self.output), mask=scores.is_null())

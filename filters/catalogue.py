@@ -57,8 +57,10 @@ def _quality(figures: Mapping[str, Any]) -> str:
 
 
 def _left_out(card: Mapping[str, Any]) -> str:
-    found = card.get("leave_one_set_out", {})
-    return ", ".join(f"{name} AUC {figures['roc_auc']:.3f}" for name, figures in found.items()) or "-"
+    """Say how good a model is on the sets it has not seen, marks taken out where the card knows that."""
+    found = card.get("leave_one_set_out_masked") or card.get("leave_one_set_out", {})
+    marks = " (marks taken out)" if "leave_one_set_out_masked" in card else ""
+    return ", ".join(f"{name} AUC {figures['roc_auc']:.3f}" for name, figures in found.items()) + marks or "-"
 
 
 if __name__ == "__main__":
