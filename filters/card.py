@@ -125,6 +125,7 @@ def _linear(card: Mapping[str, Any]) -> str:
         f"{card['features']['rows']} weights of one byte. Case, links, mentions, hashtags and emoji stand in no n-gram "
         f"of the text; what hashtags and emoji say, and how many marks of each kind there are, is "
         f"{card['features']['marks']}. A text of fewer than {card['features']['min_words']} word(s) gets no score. "
+        "One whose language could not be told (`und`) is read if it is in a script that was learnt. "
         f"Chosen on five folds of the rows to fit: cost of an error {card['fit']['cost']}, freedom of words "
         f"{card['fit']['word_share']}, of style {card['fit']['style_share']}. Seed {card['seed']}. "
         "A score is a probability under odds half-way between those of the sets and even ones (the root of a set's "
