@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -126,7 +125,8 @@ def written(page: str) -> str:
     """Return a page with its tables as they should be, each between `<!-- NAME: ... -->` and `<!-- end of NAME -->`."""
     for name, table in tables().items():
         begin, end = f"<!-- {name}: python -m filters.catalogue -->", f"<!-- end of {name} -->"
-        page = re.sub(f"{begin}.*?{end}", lambda _, new=f"{begin}\n{table}\n\n{end}": new, page, flags=re.DOTALL)
+        before, rest = page.split(begin, 1)
+        page = f"{before}{begin}\n{table}\n\n{end}{rest.split(end, 1)[1]}"
     return page
 
 
