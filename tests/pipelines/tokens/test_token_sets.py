@@ -52,6 +52,7 @@ def documents(texts: list[str] = TEXTS, languages: list[str | None] = LANGUAGES)
         [1] * rows,
         (languages * rows)[:rows],
         ["somewhere"] * rows,
+        [None] * rows,
         [*(TIMES * rows)[: rows - 1], None] if rows else [],
     ]
     arrays = [pa.array(values, column.type) for values, column in zip(columns, DOCUMENT, strict=True)]
