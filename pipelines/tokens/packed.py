@@ -51,6 +51,7 @@ class Published:
     mix: Mapping[str, Any] = field(default_factory=dict)
     table_versions: Mapping[str, int] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
 
 
 def group_sequences(context_tokens: int) -> int:
@@ -68,6 +69,16 @@ def write_packed(
 ) -> list[ShardSummary]:
     """Tokenize documents (schema DOCUMENT) and pack them into shard-PREFIX-NNNNN.parquet; return their summaries.
 
+    See `pack_rows`.
+    """
+    return pack_rows(rows_with_tokens(documents, tokenizer), tokenizer, folder, prefix, context_tokens)
+
+
+def pack_rows(
+    pieces: Iterable[Block], tokenizer: Tokenizer, folder: Path, prefix: str, context_tokens: int
+) -> list[ShardSummary]:
+    """Pack documents that are tokens already, rows of TOKEN_SHARD with their lengths; return the shards' summaries.
+
     A shard holds at most BLOCK_TOKENS tokens, but for a document that is longer by itself. A file appears under its
     name when it is whole, so a task that is run twice does no harm. Raises ConfigError for a context length that is not
     supported, RunError when a file cannot be written or the version is finished already.
@@ -76,7 +87,7 @@ def write_packed(
     sets.refuse_finished(folder)
     summaries = []
     try:
-        for number, block in enumerate(_blocks(rows_with_tokens(documents, tokenizer))):
+        for number, block in enumerate(_blocks(pieces)):
             shard = PackedFile(folder / f"shard-{prefix}-{number:05d}.parquet", context_tokens, tokenizer.sha256)
             with shard:
                 for spans, count in _groups(block, context_tokens):
@@ -103,6 +114,7 @@ def finish_packed(
             "mix": dict(published.mix),
             "table_versions": dict(published.table_versions),
             "days": dict(published.days),
+            "replaces": published.replaces,
         }
     )
     sets.seal(folder, manifest)
