@@ -41,9 +41,9 @@ class Gathering:
     """What is gathered: documents of some days that one of some members may read, in files below a folder."""
 
     folder: str
-    days: tuple[int, ...]
-    members: tuple[Member, ...]
     tokenizer: Tokenizer
+    days: tuple[int, ...] = ()
+    members: tuple[Member, ...] = ()
     estimate: bool = False  # sizes by bytes, and no tokens
 
 

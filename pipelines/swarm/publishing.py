@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def make_units(place: Workplace, found: Survey, due: Sequence[Outlook], tokenize
     folders = {outlook.name: _folder(place, outlook.name) for outlook in due}
     from_posts = [unit for unit in units if not (unit.replay and f"{unit.name}/{unit.whole_key}" in wholes)]
     scratch = str(place.staging / SCRATCH)
-    gathered = gather(place, found, from_posts, tokenizer, scratch) if from_posts else {}
+    gathered = gather(place.root, place.run, found, from_posts, Gathering(scratch, tokenizer))
     order = Making(tuple(units), gathered, tokenizer, folders, scratch, wholes)
     sizes = [found.inputs.posts[unit.day] for unit in units]
     made = in_groups(place.run, sizes, TASK_POSTS, lambda task: make(order, task))
@@ -153,10 +153,11 @@ def make_units(place: Workplace, found: Survey, due: Sequence[Outlook], tokenize
     return {f"{unit.name}/{unit.key}": one for unit, one in zip(units, made, strict=True)}
 
 
-def gather(
-    place: Workplace, found: Survey, units: Sequence[Unit], tokenizer: Tokenizer, scratch: str, estimate: bool = False
-) -> dict[str, Gathered]:
-    """Gather the documents that some units are chosen from, by recipe (see units.recipe)."""
+def gather(root: Path, run: Run, found: Survey, units: Sequence[Unit], how: Gathering) -> dict[str, Gathered]:
+    """Gather the documents that some units are chosen from, by recipe (see units.recipe).
+
+    `how` says where to and what of; the days and members are those of the units.
+    """
     by_recipe: dict[str, list[Unit]] = {}
     for unit in units:
         by_recipe.setdefault(unit.recipe, []).append(unit)
@@ -164,10 +165,10 @@ def gather(
     for recipe, some in by_recipe.items():
         days = tuple(sorted({unit.day for unit in some}))
         members = tuple({unit.name: unit.member for unit in some}.values())
-        order = Gathering(scratch, days, members, tokenizer, estimate)
+        order = replace(how, days=days, members=members)
         files = found.inputs.of_days(days)
-        paths = [str(place.root / "posts" / file) for file in files]
-        gathered[recipe] = gather_posts(place.run, order, paths, [found.inputs.sizes[file] for file in files])
+        paths = [str(root / "posts" / file) for file in files]
+        gathered[recipe] = gather_posts(run, order, paths, [found.inputs.sizes[file] for file in files])
     return gathered
 
 

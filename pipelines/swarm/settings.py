@@ -19,7 +19,7 @@ def load_swarm(file: Path) -> Swarm:
 
 
 def find_members(swarm: Swarm, names: Sequence[str] = ()) -> dict[str, Member]:
-    """Return the members of some names, all without names; raise ConfigError, naming the nearest, for an unknown one."""
+    """Return the members of some names, all without names; raise ConfigError naming the nearest for others."""
     for name in names:
         if name not in swarm.members:
             raise ConfigError(f"member {name!r}: no such member: {nearest(name, swarm.members)}")
