@@ -27,6 +27,8 @@ MIDDLE = np.frombuffer(b"[...]\n", np.uint8)
 MARK_BYTES = 9
 _NEWLINE, _SPACE, _COLON, _COMMA, _AT, _SLASH, _GREATER, _QUESTION = 10, 32, 58, 44, 64, 47, 62, 63
 _REPLY_TO = np.frombuffer("回复@".encode(), np.uint8)  # how Weibo begins an answer
+_REPOSTED = tuple(np.frombuffer(words.encode(), np.uint8) for words in ("转发微博", "轉發微博"))  # what it fills in
+_FULL_STOP = np.frombuffer("。".encode(), np.uint8)
 _WIDE_COLON = np.frombuffer("：".encode(), np.uint8)
 _WIDE_SPACE = np.frombuffer("\u3000".encode(), np.uint8)
 
@@ -53,9 +55,9 @@ def cut_cycles(parent: Longs) -> int:
 
 @njit(cache=True, nogil=True)
 def reading_order(parent: Longs) -> tuple[Longs, Longs]:
-    """Return the turns tree by tree, each before its answers and answers in order of time, and the root of each turn.
+    """Return the turns tree by tree, each before its answers and answers in order of time, and the root of each.
 
-    Shapes (turns,), the first in reading order. Trees come in the order of their roots; `parent` has no cycles.
+    Shapes (turns,), both in reading order. Trees come in the order of their roots; `parent` has no cycles.
     """
     turns = len(parent)
     child = np.full(turns, -1, np.int64)
@@ -74,7 +76,7 @@ def reading_order(parent: Longs) -> tuple[Longs, Longs]:
         turn = root
         while turn >= 0:
             order[count] = turn
-            roots[turn] = root
+            roots[count] = root
             count += 1
             if child[turn] >= 0:
                 turn = child[turn]
@@ -212,12 +214,12 @@ def _blank(byte: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _starts_with(data: Bytes, at: int, end: int, words: Bytes) -> bool:
-    if end - at < len(words):
-        return False
-    for place in range(len(words)):
-        if data[at + place] != words[place]:
-            return False
-    return True
+    same = end - at >= len(words)
+    place = 0
+    while same and place < len(words):
+        same = data[at + place] == words[place]
+        place += 1
+    return same
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -276,6 +278,27 @@ def _after_nick(data: Bytes, at: int, end: int, name: Bytes) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _before_chain(data: Bytes, at: int, end: int) -> int:
+    """Return where the earlier turns begin that Weibo appends after `//@`; `end` without any."""
+    for place in range(at, end - 2):
+        chain = data[place] == _SLASH and data[place + 1] == _SLASH and data[place + 2] == _AT
+        if chain and (place == at or data[place - 1] != _COLON):
+            return place
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _after_filler(data: Bytes, at: int, end: int) -> int:
+    """Return the end of a text that is only what Weibo writes where nothing was written; else `at`."""
+    for words in _REPOSTED:
+        if _starts_with(data, at, end, words):
+            after = at + len(words)
+            if after == end or (_starts_with(data, after, end, _FULL_STOP) and after + 3 == end):
+                return end
+    return at
+
+
+@njit(cache=True, nogil=True)
 def trim_turns(texts: tuple[Bytes, Longs], authors: tuple[Bytes, Longs], answers: Longs, replies: Flags) -> Longs:
     """Return where what each text says begins when it is quoted, where in its place, and where it ends: (rows, 3).
 
@@ -289,11 +312,7 @@ def trim_turns(texts: tuple[Bytes, Longs], authors: tuple[Bytes, Longs], answers
         end = offsets[row + 1]
         at = _after_blank(data, offsets[row], end)
         if replies[row]:
-            for place in range(at, end - 2):
-                if data[place] == _SLASH and data[place + 1] == _SLASH and data[place + 2] == _AT:
-                    if place == at or data[place - 1] != _COLON:
-                        end = place
-                        break
+            end = _before_chain(data, at, end)
             if _starts_with(data, at, end, _REPLY_TO):
                 at += 6
             while True:
@@ -303,6 +322,8 @@ def trim_turns(texts: tuple[Bytes, Longs], authors: tuple[Bytes, Longs], answers
                 at = after
         while end > at and _blank(data[end - 1]):
             end -= 1
+        if replies[row]:
+            at = _after_filler(data, at, end)
         spans[row, 0], spans[row, 1], spans[row, 2] = at, at, max(at, end)
         if answers[row] >= 0:
             at = _after_nick(data, at, end, _handle(authors, answers[row]))

@@ -7,8 +7,8 @@ r"""Named ways to write a conversation down: `post`, `path` and `tree`.
 Speakers are A, B, ... by their first turn in the conversation, ? where a post names no author. A turn that answers
 another than the one above it says whom. `[...]` opens what begins in the middle of something; `[deleted]`, `[removed]`
 and `[no text]` stand for turns that others answer. What a turn quotes follows it after `>`, unless the document has it
-elsewhere. Mentions that an answer begins with go, and so do the earlier turns that Weibo appends after `//@`. A
-conversation of which one turn is left is that turn's text, without a name.
+elsewhere. Mentions that an answer begins with go, and so do the earlier turns that Weibo appends after `//@`, and what
+it writes where nothing was written. A conversation of which one turn is left is that turn's text, without a name.
 
 >>> from pipelines.threads.turns import turns_of
 >>> posts = pa.table({
@@ -70,6 +70,7 @@ from schemas.tokens import DOCUMENT
 
 MAX_POSTS = 20_000  # of a conversation that one document may hold
 PATH_TURNS = 1024  # of the longest path; of a longer one the last ones are kept
+ORDER = (("created_at", "ascending"), ("document_id", "ascending"))  # of documents
 BATCH_BYTES = 1 << 30  # of text in one batch
 
 
@@ -144,7 +145,9 @@ def write_forest(
         return
     entries = _entries(forest, fate, documents, _quoted(turns, links, spans))
     described = _describe(turns, entries, documents, spans, template)
-    order = np.asarray(pc.sort_indices(described, sort_keys=[("created_at", "ascending"), ("document_id", "ascending")]))
+    order = np.asarray(
+        pc.sort_indices(described, sort_keys=[("created_at", "ascending"), ("document_id", "ascending")])
+    )
     data, _ = utf8_buffers(turns.column("text"))
     picked, entries = _take(documents, entries, order)
     empty = np.zeros(0, np.uint8)

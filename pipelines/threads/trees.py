@@ -1,11 +1,11 @@
 """Trees of turns: which post a post answers, where a conversation begins, and in what order it is read.
 
-    one post under another   the post it replies to; else, without a reply, the post its conversation began with
-    a repost                 is no turn where what it reposts is here: what answers it answers what stands above it
-    a missing parent         the turn begins a tree of its own, in the middle of something
-    a cycle                  is cut above its earliest post
-    one id twice             the newest version counts; a kept one before a rejected one
-    order                    a turn, then its answers by time (ties by id), each with all below it
+one post under another   the post it replies to; else, without a reply, the post its conversation began with
+a repost                 is no turn where what it reposts is here: what answers it answers what stands above it
+a missing parent         the turn begins a tree of its own, in the middle of something
+a cycle                  is cut above its earliest post
+one id twice             the newest version counts; a kept one before a rejected one
+order                    a turn, then its answers by time (ties by id), each with all below it
 """
 
 from __future__ import annotations
