@@ -34,7 +34,6 @@ B to A: It rained, look
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -58,13 +57,12 @@ from filters.kernels.conversations import (
     heaviest,
     path_entries,
     place_quotes,
-    trim_turns,
-    write_documents,
 )
+from filters.kernels.transcripts import trim_turns, write_documents
 from filters.kernels.utf8 import string_array, utf8_buffers
 from pipelines.threads.policy import OnRejected, Policy
 from pipelines.threads.trees import Forest, Links, flags, newest_rows, plant
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, nearest
 from schemas.post import TIME
 from schemas.tokens import DOCUMENT
 
@@ -86,9 +84,7 @@ def find_template(name: str) -> Template:
     """Return the template of a name; raise ConfigError, naming the nearest, when there is none."""
     names = [template.value for template in Template]
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-        raise ConfigError(f"template {name!r}: no such template; {hint}")
+        raise ConfigError(f"unknown template {name!r}: {nearest(name, names)}")
     return Template(name)
 
 
