@@ -62,12 +62,14 @@ from filters.kernels.transcripts import trim_turns, write_documents
 from filters.kernels.utf8 import string_array, utf8_buffers
 from pipelines.threads.policy import OnRejected, Policy
 from pipelines.threads.trees import Forest, Links, flags, newest_rows, plant
+from pipelines.threads.turns import post_documents
 from schemas.errors import ConfigError, nearest
 from schemas.post import TIME
 from schemas.tokens import DOCUMENT
 
 MAX_POSTS = 20_000  # of a conversation that one document may hold
 PATH_TURNS = 1024  # of the longest path; of a longer one the last ones are kept
+NO_DOCUMENT = pa.RecordBatch.from_pylist([], schema=DOCUMENT)
 ORDER = (("created_at", "ascending"), ("document_id", "ascending"))  # of documents
 BATCH_BYTES = 1 << 30  # of text in one batch
 
@@ -94,31 +96,11 @@ def render(turns: pa.Table, template: Template, policy: Policy, max_posts: int =
     `turns` has the columns of TURN, in any order. Raises ValueError over 2 GiB of text: see `write_forest`.
     """
     if template is Template.POST:
-        return post_documents(turns.filter(pc.invert(turns.column("context"))))
+        kept = turns.filter(pc.and_not(turns.column("keep"), turns.column("context"))).combine_chunks()
+        return post_documents(kept.to_batches()[0]) if kept.num_rows else NO_DOCUMENT
     links = Links.of(turns)
     batches = list(write_forest(turns, links, plant(turns, links, max_posts), template, policy))
-    return pa.Table.from_batches(batches, DOCUMENT).combine_chunks().to_batches()[0] if batches else _nothing()
-
-
-def _nothing() -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=DOCUMENT)
-
-
-def post_documents(turns: pa.Table | pa.RecordBatch) -> pa.RecordBatch:
-    """Make one document of each kept post: its text, in the order of the rows."""
-    kept = turns.filter(turns.column("keep"))
-    whole = kept.combine_chunks() if isinstance(kept, pa.Table) else pa.Table.from_batches([kept])
-    ids = whole.column("id").combine_chunks()
-    rows = len(ids)
-    columns = {
-        "document_id": ids,
-        "text": whole.column("text"),
-        "post_ids": pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32)), ids),
-        "author_count": whole.column("author_id").is_valid().cast(pa.int32()),
-        **{name: whole.column(name) for name in ("language", "domain", "topic", "created_at")},
-    }
-    table = pa.table([columns[name] for name in DOCUMENT.names], schema=DOCUMENT)
-    return table.combine_chunks().to_batches()[0] if rows else _nothing()
+    return pa.Table.from_batches(batches, DOCUMENT).combine_chunks().to_batches()[0] if batches else NO_DOCUMENT
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.duplicates.records import edit_times
 from schemas.post import TIME
+from schemas.tokens import DOCUMENT
 
 TURN = pa.schema(
     [
@@ -57,19 +59,41 @@ def turns_of(posts: pa.Table | pa.RecordBatch) -> pa.Table:
     The text of a post that was redacted is what its document would say.
     """
     columns: dict[str, Any] = {field.name: _column(posts, field.name, field.type) for field in TURN}
-    redacted = _said(posts, "pii", "redacted", pa.string())
     extra = _column(posts, "extra", pa.string())
     columns |= {
-        "text": pc.fill_null(redacted if "pii" in posts.schema.names else columns["text"], ""),
+        **read(posts),
         "version": edit_times(extra if isinstance(extra, pa.ChunkedArray) else pa.chunked_array([extra])),
         "keep": pc.fill_null(_said(posts, "verdict", "keep", pa.bool_()), "verdict" not in posts.schema.names),
         "deleted": pc.fill_null(_said(posts, "duplicates", "deleted", pa.bool_()), False),
-        "language": _said(posts, "language", "lang", pa.string()),
-        "domain": _column(posts, "source", pa.string()),
-        "topic": _said(posts, "quality", "topic", pa.string()),
         "context": pc.fill_null(columns["context"], False),
     }
     return pa.table([columns[name] for name in TURN.names], schema=TURN)
+
+
+def read(posts: pa.Table | pa.RecordBatch) -> dict[str, Any]:
+    """Return what may be read of each post, its redacted text where it has one, and what was found of it."""
+    redacted = "pii" in posts.schema.names
+    text = _said(posts, "pii", "redacted", pa.string()) if redacted else posts.column("text")
+    return {
+        "text": pc.fill_null(text, ""),
+        "language": _said(posts, "language", "lang", pa.string()),
+        "domain": _column(posts, "source", pa.string()),
+        "topic": _said(posts, "quality", "topic", pa.string()),
+    }
+
+
+def post_documents(posts: pa.RecordBatch) -> pa.RecordBatch:
+    """Make one document of each post: its text. Reads `id`, `author_id`, `created_at` and the columns of `read`."""
+    ids = posts.column("id")
+    rows = len(ids)
+    columns = {
+        "document_id": ids,
+        "text": posts.column("text"),
+        "post_ids": pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32)), ids),
+        "author_count": posts.column("author_id").is_valid().cast(pa.int32()),
+        **{name: posts.column(name) for name in ("language", "domain", "topic", "created_at")},
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in DOCUMENT.names], schema=DOCUMENT)
 
 
 def _column(posts: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType) -> Any:
