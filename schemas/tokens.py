@@ -55,7 +55,7 @@ def packed_shard(context_tokens: int) -> pa.Schema:
         [
             pa.field(
                 "tokens",
-                pa.list_(pa.int32(), context_tokens),
+                pa.list_(pa.field("element", pa.int32(), nullable=False), context_tokens),
                 nullable=False,
                 metadata={"doc": "token ids, documents one after the other, then padding"},
             ),

