@@ -161,6 +161,7 @@ class Swarm(_Section):
 
     tokenizer: str = "default"  # or a path, as tokens.tokenizer
     lease_hours: float = Field(default=24, gt=0)  # a member that is out for longer no longer keeps others waiting
+    keep_versions: int = Field(default=3, ge=1)  # of each member; what is out stays besides
     members: dict[Name, Member] = Field(min_length=1)
 
     @model_validator(mode="after")

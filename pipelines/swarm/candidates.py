@@ -17,11 +17,11 @@ from pipelines.exchange import Run, in_groups, new_file, read_boxes, write_boxes
 from pipelines.report.clusters import COPIES
 from pipelines.swarm.inputs import TASK_BYTES, days_of, read_posts
 from pipelines.swarm.selection import FACTS, Flags, fitting, mixed_hash
+from pipelines.threads.turns import post_documents
 from pipelines.tokens.shards import rows_with_tokens
 from pipelines.tokens.tokenizer import TOKENS, Tokenizer
 from schemas.post import TIME
 from schemas.swarm import Member
-from schemas.tokens import DOCUMENT
 
 CANDIDATE = pa.schema(
     [
@@ -87,7 +87,10 @@ def _candidates(posts: pa.Table, order: Gathering) -> Iterator[pa.Table]:
     there = dated.filter(pa.array(np.isin(days_of(dated), np.array(order.days))))
     facts = facts_of_posts(there)
     wanted = pa.array(wanted_by_any(facts, order.members))
-    yield from measured(_documents(there).filter(wanted), facts.filter(wanted), order)
+    picked = there.filter(wanted).combine_chunks()
+    if picked.num_rows:
+        documents = pa.Table.from_batches([post_documents(picked.to_batches()[0])])
+        yield from measured(documents, facts.filter(wanted), order)
 
 
 def wanted_by_any(facts: pa.Table, members: Sequence[Member]) -> Flags:
@@ -119,24 +122,8 @@ def _hashes(ids: pa.ChunkedArray) -> pa.Array:
     return pa.array(hash_ids(ids), mask=~np.asarray(ids.is_valid()))
 
 
-def _documents(posts: pa.Table) -> pa.Table:
-    """Make the document of each post."""
-    ids = posts.column("id").combine_chunks()
-    ids = pa.concat_arrays(ids.chunks) if isinstance(ids, pa.ChunkedArray) else ids
-    columns = {
-        "document_id": ids,
-        "text": pc.fill_null(posts.column("text"), ""),
-        "post_ids": pa.ListArray.from_arrays(pa.array(np.arange(len(ids) + 1, dtype=np.int32)), ids),
-        "author_count": posts.column("author_id").is_valid().cast(pa.int32()),
-        **{name: posts.column(name) for name in ("language", "domain", "topic", "created_at")},
-    }
-    return pa.table([columns[name] for name in DOCUMENT.names], schema=DOCUMENT)
-
-
 def measured(documents: pa.Table, facts: pa.Table, order: Gathering) -> Iterator[pa.Table]:
     """Yield documents as candidates, their sizes in tokens: counted, or estimated where no tokens are wanted."""
-    if documents.num_rows == 0:
-        return
     if order.estimate:
         sizes = pa.array(estimated(documents, order.tokenizer))
         yield _joined(documents, facts, sizes, pa.nulls(documents.num_rows, TOKENS))

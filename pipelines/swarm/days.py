@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from schemas.errors import ConfigError
 from schemas.swarm import Member
@@ -79,8 +79,3 @@ def replayed(member: Member, newest: int) -> range:
     """Return the days before the window of which some sequences come back."""
     first = window(member, newest).start
     return range(first - member.replay.days, first) if member.replay else range(0)
-
-
-def today() -> str:
-    """Return the time now, as the rota writes it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -150,7 +150,7 @@ def read_posts(path: str) -> Iterator[pa.Table]:
         for batch in file.iter_batches(BATCH_ROWS, columns=list(READS)):
             columns = {name: batch.column(name) for name in ("id", "author_id", "created_at", "duplicate_of", "epoch")}
             columns |= {
-                "text": pc.struct_field(batch.column("pii"), "redacted"),
+                "text": pc.fill_null(pc.struct_field(batch.column("pii"), "redacted"), ""),
                 "language": pc.struct_field(batch.column("language"), "lang"),
                 "domain": batch.column("source"),
                 "topic": pc.struct_field(batch.column("quality"), "topic"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,8 @@ from pipelines.summary import config_hash, model_hashes
 from pipelines.swarm.candidates import Gathered, Gathering, gather_posts
 from pipelines.swarm.days import name_of
 from pipelines.swarm.inputs import keep
+from pipelines.swarm.rota import read_rota
+from pipelines.swarm.selection import Figures
 from pipelines.swarm.settings import find_members
 from pipelines.swarm.survey import Outlook, Survey, survey
 from pipelines.swarm.units import Made, Making, Unit, make
@@ -67,6 +69,7 @@ class Workplace:
     stages: tuple[Stage, ...]
     schemas: dict[str, pa.Schema]
     index: Index
+    keep_versions: int
 
 
 def open_workplace(out: Path, config: Config) -> tuple[Path, tuple[Stage, ...], dict[str, pa.Schema], Index]:
@@ -91,7 +94,7 @@ def run_publish(order: PublishOrder) -> dict[str, Any]:
     with failures.explained(), claim(root, schemas, index) as staging:
         tables.check_tables(root, schemas)
         run = on_executors(session.start(order.config.spark))
-        place = Workplace(root, staging, run, order.config, stages, schemas, index)
+        place = Workplace(root, staging, run, order.config, stages, schemas, index, order.swarm.keep_versions)
         forget_first(place)
         found = survey(root, members, tokenizer, run, order.until)
         told = publish_all(place, found, tokenizer)
@@ -116,7 +119,9 @@ def publish_all(place: Workplace, found: Survey, tokenizer: Tokenizer) -> dict[s
     manifests = [_seal(place, found, outlook, made, tokenizer) for outlook in due]
     if manifests:
         folders = tuple(sets.folder_name(manifest) for manifest in manifests)
-        publish(place.root, Change({}, datetime.now(UTC), {}, folders=folders), place.schemas, place.index)
+        gone = tuple(name for one in manifests for name in expired(place.root, one.member, place.keep_versions))
+        change = Change({}, datetime.now(UTC), {}, folders=folders, gone=gone)
+        publish(place.root, change, place.schemas, place.index)
     keep(place.root, found.inputs)
     new = {manifest.member: manifest for manifest in manifests}
     return {name: told_of(outlook, new.get(name)) for name, outlook in found.outlooks.items()}
@@ -202,20 +207,19 @@ def _seal(place: Workplace, found: Survey, outlook: Outlook, made: dict[str, Mad
     published = Published(
         context_tokens=outlook.member.context_tokens,
         swarm=_settings(outlook),
-        mix=achieved(outlook, days.values()),
+        mix=mix_of(outlook, [one.figures for one in days.values() if not one.replay]),
         table_versions={"posts": found.inputs.version},
         days={day: one.to_dict() for day, one in days.items()},
-        replaces=_stands_for(place.root, outlook.name),
     )
     return finish_packed(folder, summaries, _origin(place, tokenizer), published)
 
 
-def _stands_for(root: Path, name: str) -> tuple[str, ...]:
-    """Return the versions that a new one stands for: those on disk, and for good the oldest there ever was."""
-    found = sets.versions(root, name)
-    names = {one.version for one in found}
-    names |= {min(one.replaces, key=sets.version_number) for one in found if one.replaces}
-    return tuple(sorted(names, key=sets.version_number))
+def expired(root: Path, name: str, keep_versions: int) -> list[str]:
+    """Return the folders of a member's versions that go once a new one is there: not the last, not what is out."""
+    out = read_rota(root).version_out(name)
+    found = [one for one in sets.current(root, name) if one.version != out and one.sequences_of != out]
+    going = found[: max(0, len(found) + 1 - keep_versions)]
+    return [sets.folder_name(one) for one in going]
 
 
 def _origin(place: Workplace, tokenizer: Tokenizer) -> sets.Origin:
@@ -226,12 +230,11 @@ def _origin(place: Workplace, tokenizer: Tokenizer) -> sets.Origin:
     return sets.Origin(config_hash(place.config, place.stages), model_hashes(place.stages), tokenizer)
 
 
-def achieved(outlook: Outlook, days: Iterable[Made]) -> dict[str, Any]:
+def mix_of(outlook: Outlook, window: Sequence[Figures]) -> dict[str, Any]:
     """Say what shares the groups of the window have of its tokens, and were to have; empty where no mix is asked."""
     mix = outlook.member.mix
     if mix is None:
         return {}
-    window = [made.figures for made in days if not made.replay]
     taken = sum(one.taken for one in window)
     weight = sum(one.quota or 0 for one in window if one.asked)
     groups: dict[str, int] = {}

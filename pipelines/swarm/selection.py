@@ -58,6 +58,7 @@ class Figures:
     domains: dict[str, int] = field(default_factory=dict)
     groups: dict[str, int] = field(default_factory=dict)  # taken, by what the mix goes by
     asked: dict[str, float] = field(default_factory=dict)  # shares of the mix
+    estimated: float = 0.0  # share of the tokens taken that were estimated
     most: dict[str, float] = field(default_factory=dict)  # share of the largest author, campaign and domain
 
 
@@ -117,7 +118,7 @@ def _order(facts: pa.Table, seed: int) -> Longs:
 
 def mixed_hash(numbers: Longs, seed: int) -> npt.NDArray[np.uint64]:
     """Return another hash of hashes for each seed: the finaliser of SplitMix64 (Steele 2014)."""
-    values = numbers.view(np.uint64) ^ (np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D))
+    values = numbers.view(np.uint64) ^ np.uint64((seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) % (1 << 64))
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(values ^ (values >> np.uint64(31)))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipelines.duplicates.records import Longs
 from pipelines.swarm.candidates import Gathered
+from pipelines.swarm.counts import Counts
 from pipelines.swarm.days import name_of
 from pipelines.swarm.selection import Chosen, Figures, Flags, choose, mixed_hash
 from pipelines.tokens.packed import PackedFile, group_sequences, pack_rows
@@ -90,9 +91,8 @@ class Making:
     tokenizer: Tokenizer
     folders: Mapping[str, str]  # of the new version, by member
     scratch: str
-    wholes: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # shards of whole days that are there, by member/key
+    counts: Counts = field(default_factory=Counts)  # of documents, where known
+    wholes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # shards of whole days, by member/key
 
 
 def unit_key(member: Member, tokenizer_sha256: str, inputs: tuple[int, int, int], replay: bool) -> str:
@@ -215,6 +215,13 @@ def _groups(path: str, keep: Flags, context_tokens: int) -> Iterator[pa.RecordBa
 
 
 def count(order: Making, task: int) -> Figures:
-    """Return what a unit's day would give, and write nothing."""
+    """Return what a unit's day would give, and write nothing: by known counts, else by the candidates' own sizes."""
     unit = order.units[task]
-    return choose(order.gathered[unit.recipe].of_day(unit.day), unit.member).figures
+    candidates = order.gathered[unit.recipe].of_day(unit.day)
+    counts, known = order.counts.of(candidates.column("document_id"), unit.day)
+    sizes = pa.array(np.where(known, counts, np.asarray(candidates.column("size"))))
+    place = candidates.schema.get_field_index("size")
+    candidates = candidates.set_column(place, candidates.schema.field(place), sizes)
+    chosen = choose(candidates, unit.member)
+    guessed = np.where(known, 0, np.asarray(sizes))[chosen.rows].sum() / max(1, chosen.figures.taken)
+    return replace(chosen.figures, estimated=round(float(guessed), 6))

@@ -54,7 +54,6 @@ class Published:
     mix: Mapping[str, Any] = field(default_factory=dict)
     table_versions: Mapping[str, int] = field(default_factory=dict)
     days: Mapping[str, Any] = field(default_factory=dict)
-    replaces: tuple[str, ...] = ()
 
 
 def group_sequences(context_tokens: int) -> int:
@@ -117,7 +116,6 @@ def finish_packed(
             "mix": dict(published.mix),
             "table_versions": dict(published.table_versions),
             "days": dict(published.days),
-            "replaces": published.replaces,
         }
     )
     sets.seal(folder, manifest)
