@@ -151,7 +151,7 @@ def _trim(turns: pa.Table, links: Links, forest: Forest) -> Longs:
     Whether a post is an answer is told by its own columns: it reads the same where it is quoted.
     """
     answers = np.full(turns.num_rows, -1, np.int64)
-    answered = forest.parent >= 0
+    answered = forest.parent >= forest.first
     answers[forest.rows[answered]] = forest.rows[forest.parent[answered]]
     replies = (links.reply_to >= 0) | (links.conversation >= 0)
     return trim_turns(utf8_buffers(turns.column("text")), utf8_buffers(turns.column("author_id")), answers, replies)

@@ -176,3 +176,19 @@ def flags(column: pa.Array | pa.ChunkedArray) -> Flags:
     """Return a column of yes and no without nulls as an array."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(whole.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def join_forests(one: Forest, other: Forest) -> Forest:
+    """Put two forests over rows of one table together; they share no conversation."""
+    turns, bounds = len(one.rows), one.bounds[-1]
+    apart = int(one.root.max(initial=-1)) + 1
+    _, root = np.unique(other.root, return_inverse=True)
+    return Forest(
+        rows=np.r_[one.rows, other.rows],
+        parent=np.r_[one.parent, np.where(other.parent >= 0, other.parent + turns, -1)],
+        bounds=np.r_[one.bounds, other.bounds[1:] + bounds],
+        root=np.r_[one.root, root + apart],
+        middle=np.r_[one.middle, other.middle],
+        speaker=np.r_[one.speaker, other.speaker],
+        severed=np.r_[one.severed, other.severed],
+    )
