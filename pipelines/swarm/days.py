@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -69,10 +70,13 @@ def _week(posts: Mapping[int, int], dated: Sequence[int], place: int) -> int:
 
 
 def window(member: Member, newest: int) -> range:
-    """Return the days of a member's window; a rolling one ends with the newest day."""
+    """Return the days of a member's window; a rolling one ends with the newest day, of conversations the newest that
+    all of them have been closed on.
+    """
     if member.window.first and member.window.last:
         return range(day_of(member.window.first), day_of(member.window.last) + 1)
-    return range(newest - member.window.length + 1, newest + 1)
+    end = newest + 1 - (0 if member.template == "post" else math.ceil(member.quiet_hours / 24))
+    return range(end - member.window.length, end)
 
 
 def replayed(member: Member, newest: int) -> range:

@@ -138,7 +138,7 @@ def count_file(path: str) -> FileDays:
         undated += batch.num_rows - dated.num_rows
         for name, column in NAMED.items():
             named[name] |= set(pc.unique(pc.fill_null(dated.column(column), UNKNOWN)).to_pylist())
-        for day, posts, digest in _sums(days_of(dated), _digests(dated)):
+        for day, posts, digest in sums_by_day(days_of(dated), digests_of(dated)):
             before = days.get(day, (0, 0))
             days[day] = (before[0] + posts, (before[1] + digest) & WORD)
     return FileDays(days, *(tuple(sorted(named[name])) for name in NAMED), undated)
@@ -165,8 +165,8 @@ def days_of(posts: pa.Table) -> Longs:
     return np.asarray(posts.column("created_at").cast(pa.int64())) // DAY_MICROS
 
 
-def _digests(posts: pa.Table) -> Longs:
-    """Return a hash of each post, of every column that is read."""
+def digests_of(posts: pa.Table) -> Longs:
+    """Return a hash of each row, of every column."""
     told = np.zeros(posts.num_rows, np.int64)
     for place, name in enumerate(sorted(posts.column_names)):
         column = posts.column(name)
@@ -179,7 +179,7 @@ def _digests(posts: pa.Table) -> Longs:
     return told
 
 
-def _sums(days: Longs, digests: Longs) -> Iterator[tuple[int, int, int]]:
+def sums_by_day(days: Longs, digests: Longs) -> Iterator[tuple[int, int, int]]:
     """Yield each day with the number of its posts and the sum of their digests."""
     if not len(days):
         return

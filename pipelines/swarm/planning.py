@@ -25,7 +25,7 @@ from pipelines.swarm.days import name_of
 from pipelines.swarm.publishing import TASK_POSTS, PublishOrder, gather, mix_of
 from pipelines.swarm.selection import Figures
 from pipelines.swarm.settings import find_members
-from pipelines.swarm.survey import Outlook, Survey, survey
+from pipelines.swarm.survey import Looking, Outlook, Survey, survey
 from pipelines.swarm.units import Making, Unit, count
 from pipelines.tokens.tokenizer import Tokenizer, load_tokenizer
 from schemas.errors import ConfigError
@@ -97,7 +97,7 @@ def make_plan(order: PublishOrder) -> dict[str, Planned]:
     try:
         with failures.explained():
             run = on_executors(session.start(order.config.spark))
-            found = survey(root, members, tokenizer, run, order.until)
+            found = survey(Looking(root, run, str(scratch), order.until), members, tokenizer)
             figures = _figures(root, run, found, tokenizer, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -110,7 +110,7 @@ def _figures(root: Path, run: Run, found: Survey, tokenizer: Tokenizer, scratch:
     gathered = gather(root, run, found, units, Gathering(str(scratch), tokenizer, estimate=True))
     counts = gather_counts(root, run, str(scratch), tokenizer, sorted({unit.day for unit in units}))
     order = Making(tuple(units), gathered, tokenizer, {}, str(scratch), counts=counts)
-    sizes = [found.inputs.posts[unit.day] for unit in units]
+    sizes = [found.of_day(unit) for unit in units]
     told = in_groups(run, sizes, TASK_POSTS, lambda task: count(order, task))
     return {f"{unit.name}/{unit.key}": one for unit, one in zip(units, told, strict=True)}
 
@@ -122,7 +122,7 @@ def _uncounted(outlook: Outlook) -> list[Unit]:
 
 def _there(outlook: Outlook, unit: Unit) -> Figures | None:
     made = outlook.there.get(unit.key) or outlook.there.get(unit.whole_key)
-    return made.figures if made is not None and made.figures.documents else None
+    return made.figures if made is not None else None
 
 
 def _planned(outlook: Outlook, figures: dict[str, Figures]) -> Planned:

@@ -25,13 +25,14 @@ from pipelines.index.rebuild import catch_up
 from pipelines.ledger import Change, claim, publish
 from pipelines.summary import config_hash, model_hashes
 from pipelines.swarm.candidates import Gathered, Gathering, gather_posts
+from pipelines.swarm.conversations import gather_conversations
 from pipelines.swarm.days import name_of
 from pipelines.swarm.inputs import keep
 from pipelines.swarm.rota import read_rota
 from pipelines.swarm.selection import Figures
 from pipelines.swarm.settings import find_members
-from pipelines.swarm.survey import Outlook, Survey, survey
-from pipelines.swarm.units import Made, Making, Unit, make
+from pipelines.swarm.survey import Looking, Outlook, Survey, survey
+from pipelines.swarm.units import Made, Making, Unit, Whole, make
 from pipelines.tokens import sets
 from pipelines.tokens.links import link_file
 from pipelines.tokens.packed import Published, finish_packed
@@ -71,6 +72,11 @@ class Workplace:
     index: Index
     keep_versions: int
 
+    @property
+    def scratch(self) -> str:
+        """Return the folder where tasks leave files for each other."""
+        return str(self.staging / SCRATCH)
+
 
 def open_workplace(out: Path, config: Config) -> tuple[Path, tuple[Stage, ...], dict[str, pa.Schema], Index]:
     """Return what `claim` needs of a folder; raise ConfigError where no run has written it."""
@@ -96,7 +102,7 @@ def run_publish(order: PublishOrder) -> dict[str, Any]:
         run = on_executors(session.start(order.config.spark))
         place = Workplace(root, staging, run, order.config, stages, schemas, index, order.swarm.keep_versions)
         forget_first(place)
-        found = survey(root, members, tokenizer, run, order.until)
+        found = survey(Looking(root, run, place.scratch, order.until), members, tokenizer)
         told = publish_all(place, found, tokenizer)
     return {"members": told, "newest": name_of(found.newest), "seconds": round(time.monotonic() - began, 3)}
 
@@ -142,17 +148,17 @@ def make_units(place: Workplace, found: Survey, due: Sequence[Outlook], tokenize
     """Write the shards of all days that are not there yet, and return these days by member and key."""
     units = [unit for outlook in due for unit in outlook.missing]
     wholes = {
-        f"{outlook.name}/{made.key}": _paths(place.root, outlook, made)
+        f"{outlook.name}/{made.key}": Whole(_paths(place.root, outlook, made), made.figures)
         for outlook in due
         for made in outlook.there.values()
         if not made.replay
     }
     folders = {outlook.name: _folder(place, outlook.name) for outlook in due}
     from_posts = [unit for unit in units if not (unit.replay and f"{unit.name}/{unit.whole_key}" in wholes)]
-    scratch = str(place.staging / SCRATCH)
+    scratch = place.scratch
     gathered = gather(place.root, place.run, found, from_posts, Gathering(scratch, tokenizer))
-    order = Making(tuple(units), gathered, tokenizer, folders, scratch, wholes)
-    sizes = [found.inputs.posts[unit.day] for unit in units]
+    order = Making(tuple(units), gathered, tokenizer, folders, scratch, wholes=wholes)
+    sizes = [found.of_day(unit) for unit in units]
     made = in_groups(place.run, sizes, TASK_POSTS, lambda task: make(order, task))
     shutil.rmtree(scratch, ignore_errors=True)
     return {f"{unit.name}/{unit.key}": one for unit, one in zip(units, made, strict=True)}
@@ -171,9 +177,12 @@ def gather(root: Path, run: Run, found: Survey, units: Sequence[Unit], how: Gath
         days = tuple(sorted({unit.day for unit in some}))
         members = tuple({unit.name: unit.member for unit in some}.values())
         order = replace(how, days=days, members=members)
-        files = found.inputs.of_days(days)
-        paths = [str(root / "posts" / file) for file in files]
-        gathered[recipe] = gather_posts(run, order, paths, [found.inputs.sizes[file] for file in files])
+        if recipe in found.told:
+            gathered[recipe] = gather_conversations(run, found.inputs, root, found.told[recipe], order)
+        else:
+            files = found.inputs.of_days(days)
+            paths = [str(root / "posts" / file) for file in files]
+            gathered[recipe] = gather_posts(run, order, paths, [found.inputs.sizes[file] for file in files])
     return gathered
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.exchange import Run
+from pipelines.swarm.conversations import Telling, Told, tell
 from pipelines.swarm.days import name_of, newest_day, replayed, window
 from pipelines.swarm.inputs import Inputs, look
 from pipelines.swarm.settings import check_named
-from pipelines.swarm.units import Made, Unit, unit_key
+from pipelines.swarm.units import Made, Unit, recipe_of, unit_key
 from pipelines.tables import open_table
 from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import Tokenizer
@@ -44,12 +45,27 @@ class Survey:
     inputs: Inputs
     newest: int  # day the data's clock stands at, or the one asked for
     outlooks: dict[str, Outlook]
+    told: dict[str, Told]  # what conversations there are, by recipe
+
+    def of_day(self, unit: Unit) -> int:
+        """Return how many posts, or conversations, a unit is chosen from."""
+        found = self.told.get(unit.recipe, self.inputs)
+        return found.posts[unit.day]
 
 
-def survey(
-    root: Path, members: Mapping[str, Member], tokenizer: Tokenizer, run: Run, until: int | None = None
-) -> Survey:
+@dataclass(frozen=True)
+class Looking:
+    """Where to look, with what, where tasks may leave files for each other, and the last day that counts."""
+
+    root: Path
+    run: Run
+    scratch: str
+    until: int | None = None
+
+
+def survey(at: Looking, members: Mapping[str, Member], tokenizer: Tokenizer) -> Survey:
     """Look at the posts and at what each member has; raise ConfigError for settings that name what is not there."""
+    root, run, until = at.root, at.run, at.until
     table = open_table(root, "posts")
     if table is None:
         raise ConfigError(f"{root}: no posts table there; expected a folder that `swarmfeed run --out` wrote")
@@ -60,15 +76,40 @@ def survey(
     named = {what: inputs.named(what) for what in ("languages", "domains", "topics")}
     for name, member in members.items():
         check_named(name, member, named)
-    outlooks = {name: _outlook(root, name, member, (inputs, newest), tokenizer) for name, member in members.items()}
-    return Survey(inputs, newest, outlooks)
+    told = _told(at, members, newest)
+    outlooks = {}
+    for name, member in members.items():
+        found = told.get(recipe_of(member), inputs)
+        outlooks[name] = _outlook(root, (name, member), found, newest, tokenizer)
+    return Survey(inputs, newest, outlooks, told)
 
 
-def _outlook(root: Path, name: str, member: Member, posts: tuple[Inputs, int], tokenizer: Tokenizer) -> Outlook:
-    inputs, newest = posts
+def _told(at: Looking, members: Mapping[str, Member], newest: int) -> dict[str, Told]:
+    """Build the conversations that members read, once for each recipe."""
+    by_recipe: dict[str, list[Member]] = {}
+    for member in members.values():
+        if member.template != "post":
+            by_recipe.setdefault(recipe_of(member), []).append(member)
+    told = {}
+    for recipe, some in by_recipe.items():
+        spans = [range(*_span(member, newest)) for member in some]
+        days = range(min(one.start for one in spans), max(one.stop for one in spans))
+        told[recipe] = tell(at.root, at.run, Telling(some[0], days, newest), at.scratch)
+    return told
+
+
+def _span(member: Member, newest: int) -> tuple[int, int]:
+    days = window(member, newest)
+    return days.start - (member.replay.days if member.replay else 0), days.stop
+
+
+def _outlook(
+    root: Path, whose: tuple[str, Member], inputs: Inputs | Told, newest: int, tokenizer: Tokenizer
+) -> Outlook:
+    name, member = whose
     days = window(member, newest)
     units = [
-        _unit((name, member), day, replay, inputs, tokenizer.sha256)
+        _unit(whose, day, replay, inputs, tokenizer.sha256)
         for some, replay in ((replayed(member, newest), True), (days, False))
         for day in some
         if inputs.posts.get(day)
@@ -78,7 +119,7 @@ def _outlook(root: Path, name: str, member: Member, posts: tuple[Inputs, int], t
     return Outlook(name, member, days, tuple(units), last, held(last), problem)
 
 
-def _unit(whose: tuple[str, Member], day: int, replay: bool, inputs: Inputs, tokenizer_sha256: str) -> Unit:
+def _unit(whose: tuple[str, Member], day: int, replay: bool, inputs: Inputs | Told, tokenizer_sha256: str) -> Unit:
     about = (day, inputs.posts[day], inputs.digests[day])
     key, whole = (unit_key(whose[1], tokenizer_sha256, about, one) for one in (replay, False))
     return Unit(*whose, day, replay, key, whole)
@@ -110,7 +151,7 @@ def _problem(name: str, last: Manifest | None, tokenizer: Tokenizer) -> str | No
     )
 
 
-def _no_posts(name: str, days: range, inputs: Inputs) -> str | None:
+def _no_posts(name: str, days: range, inputs: Inputs | Told) -> str | None:
     if any(inputs.posts.get(day) for day in days):
         return None
     dated = [day for day, posts in inputs.posts.items() if posts]

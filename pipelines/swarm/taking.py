@@ -19,7 +19,7 @@ from pipelines.swarm.publishing import PublishOrder, Workplace, forget_first, op
 from pipelines.swarm.rota import Rota, Turn, hold_rota, read_rota, until, write_rota
 from pipelines.swarm.seen import Trained, remember_posts, trained_on_forgotten
 from pipelines.swarm.settings import find_members
-from pipelines.swarm.survey import survey
+from pipelines.swarm.survey import Looking, survey
 from pipelines.tables import open_table
 from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import load_tokenizer
@@ -120,7 +120,8 @@ def take(order: PublishOrder, name: str) -> dict[str, Any]:
         place = Workplace(root, staging, run, order.config, stages, schemas, index, order.swarm.keep_versions)
         forget_first(place)
         chosen = _chosen(root, order, name)
-        found = survey(root, find_members(order.swarm, (chosen,)), tokenizer, run, order.until)
+        members = find_members(order.swarm, (chosen,))
+        found = survey(Looking(root, run, place.scratch, order.until), members, tokenizer)
         told = publish_all(place, found, tokenizer)[chosen]
         end = name_of(found.outlooks[chosen].days[-1])
         turn = _mark_out(place, chosen, order.swarm.lease_hours, end)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -41,9 +41,8 @@ class Unit:
 
     @property
     def recipe(self) -> str:
-        """Return how its documents are made: units of one recipe are chosen from the same ones."""
-        member = self.member
-        return "post" if member.template == "post" else f"{member.template}/{member.on_rejected}/{member.quiet_hours}"
+        """Return how its documents are made."""
+        return recipe_of(self.member)
 
     @property
     def prefix(self) -> str:
@@ -82,6 +81,13 @@ class Made:
 COUNTS = ("documents", "tokens", "sequences")
 
 
+class Whole(NamedTuple):
+    """All of a member's day: its shards, and what was counted when it was chosen."""
+
+    paths: tuple[str, ...]
+    figures: Figures
+
+
 @dataclass(frozen=True)
 class Making:
     """What units are made of, and where."""
@@ -92,7 +98,12 @@ class Making:
     folders: Mapping[str, str]  # of the new version, by member
     scratch: str
     counts: Counts = field(default_factory=Counts)  # of documents, where known
-    wholes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # shards of whole days, by member/key
+    wholes: Mapping[str, Whole] = field(default_factory=dict)  # that there are, by member/key
+
+
+def recipe_of(member: Member) -> str:
+    """Return how a member's documents are made: those of one recipe are chosen from the same ones."""
+    return "post" if member.template == "post" else f"{member.template}/{member.on_rejected}/{member.quiet_hours}"
 
 
 def unit_key(member: Member, tokenizer_sha256: str, inputs: tuple[int, int, int], replay: bool) -> str:
@@ -111,18 +122,12 @@ def make(order: Making, task: int) -> Made:
         return Made(unit.key, False, tuple(summaries), chosen.figures)
     whole = order.wholes.get(f"{unit.name}/{unit.whole_key}")
     scratch = Path(order.scratch) / f"{unit.name}-{unit.prefix}"
-    figures = None
     if whole is None:
         chosen, packed = _pack(order, unit, scratch)
-        figures = chosen.figures
-        whole = tuple(str(scratch / summary.shard.file) for summary in packed)
-    came_back = bring_back(unit, whole, folder, order.tokenizer.sha256)
+        whole = Whole(tuple(str(scratch / summary.shard.file) for summary in packed), chosen.figures)
+    came_back = bring_back(unit, whole.paths, folder, order.tokenizer.sha256)
     shutil.rmtree(scratch, ignore_errors=True)
-    return Made(unit.key, True, tuple(came_back), figures or _none())
-
-
-def _none() -> Figures:
-    return Figures(available=0, quota=None, taken=0, documents=0)
+    return Made(unit.key, True, tuple(came_back), whole.figures)
 
 
 def _pack(order: Making, unit: Unit, folder: Path) -> tuple[Chosen, list[ShardSummary]]:
