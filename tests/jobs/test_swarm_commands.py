@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,6 @@ def call(
 
 
 def made(day: int) -> Any:
-    from datetime import UTC, datetime
-
     return datetime(2026, 5, day, 12, tzinfo=UTC)
 
 
