@@ -115,7 +115,8 @@ def newest_rows(turns: pa.Table, links: Links, rows: Longs) -> Longs:
         return rows
     picked = pa.array(rows[again])
     flat = {name: turns.column(name).take(picked).cast(pa.int8()) for name in ("context", "keep", "deleted")}
-    kept = {name: turns.column(name).take(picked) for name in ("version", "created_at", "text", "reply_to_id")}
+    kept = {name: turns.column(name).take(picked) for name in ("version", "text", "reply_to_id")}
+    kept["created_at"] = pc.fill_null(turns.column("created_at").cast(pa.int64()).take(picked), 0)
     own = links.own[rows[again]]
     order = np.asarray(pc.sort_indices(pa.table({"own": own, **flat, **kept}), sort_keys=list(PREFERENCE)))
     best = order[np.r_[True, own[order][1:] != own[order][:-1]]]
