@@ -102,8 +102,8 @@ def build_conversations(run: Run, files: Sequence[str], order: ThreadsOrder, fol
     quoted = run(at.count, partial(_route_quoted, plan, nodes, [one.quotes for one in routed]), even=True)
     wanted = [*(one.turns for one in routed), *quoted]
     sizes = [Path(file).stat().st_size for file in files]
-    brought = in_groups(run, sizes, FILE_BYTES, partial(_bring, plan, wanted))
-    written = run(boxes, partial(_write, plan, [path for path in brought if path]))
+    brought = [path for path in in_groups(run, sizes, FILE_BYTES, partial(_bring, plan, wanted)) if path]
+    written = run(boxes if brought else 0, partial(_write, plan, brought))
     return Threads(
         tuple(path for some, _ in written for path in some),
         sum(one.count for one in routed),

@@ -130,7 +130,9 @@ def test_every_turn_stands_in_one_place_under_what_it_answers(posts: list[Fact],
 
 @QUICK
 @given(facts(), st.randoms(), TEMPLATES, POLICIES)
-def test_the_order_of_the_posts_tells_nothing(posts: list[Fact], chance: Any, template: Template, policy: Policy) -> None:
+def test_the_order_of_the_posts_tells_nothing(
+    posts: list[Fact], chance: Any, template: Template, policy: Policy
+) -> None:
     shuffled = list(posts)
     chance.shuffle(shuffled)
     one, other = (render(turns_of(table(some)), template, policy, 4) for some in (posts, shuffled))
