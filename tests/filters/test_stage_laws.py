@@ -215,11 +215,13 @@ def test_no_rows(stage: Stage) -> None:
 def test_stages_answered_in_one_pass_say_the_same_alone(texts: list[str | None]) -> None:
     posts = pa.RecordBatch.from_arrays([pa.array(texts, pa.string()), _duplicates(texts)], ["text", "duplicates"])
     posts = posts.append_column("lang_hint", pa.nulls(len(texts), pa.string()))
+    posts = posts.append_column("id", pa.array([str(number) for number in range(len(texts))]))
     done, failures = annotate(posts, READY)
     assert failures == []
     assert max(len(group) for group in neighbours(READY)) > 1, "no stages stand side by side: nothing was tested"
     for stage in READY:
-        assert as_bytes(done.column(stage.name)) == as_bytes(stage(done.select(list(stage.reads))))
+        alone = pa.concat_arrays([stage(done.select(list(stage.reads)))])  # lays empty buffers out as `annotate` does
+        assert as_bytes(done.column(stage.name)) == as_bytes(alone)
 
 
 @pytest.mark.parametrize("stage", SET_UP, ids=lambda stage: stage.name)
