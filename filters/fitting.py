@@ -157,14 +157,17 @@ def _solve(rows: _Rows, settings: Settings, seed: int) -> Floats:
     """Return the weights that fit the rows. Shape: (ROWS + style + 1,)."""
     room = _room(rows, settings)
     ids, values, starts = rows.matrix
-    matrix = (ids, values * room[ids], starts)
+    order = np.argsort(-np.bincount(ids, minlength=_COLUMNS), kind="stable")  # side by side, the common fit a cache
+    place = np.empty(_COLUMNS, np.int32)
+    place[order] = np.arange(_COLUMNS, dtype=np.int32)
+    matrix = (place[ids], values * room[ids], starts)
     signs, costs = np.where(rows.labels, 1.0, -1.0), settings.cost * rows.weights
     state = start_dual(matrix, signs, costs, _COLUMNS)
     shuffle = np.random.RandomState(seed)  # its stream is frozen across NumPy versions
     for _ in range(_EPOCHS):
         if dual_epoch(shuffle.permutation(len(signs)), matrix, signs, costs, state) < _STILL:
             break
-    weights: Floats = state[0] * room
+    weights: Floats = state[0][place] * room
     return weights
 
 
