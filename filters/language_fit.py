@@ -46,6 +46,10 @@ class Lessons(NamedTuple):
     sets: Names
     parts: npt.NDArray[np.int8]
 
+    def where(self, rows: npt.NDArray[np.bool_]) -> Lessons:
+        """Return the rows for which `rows` is true."""
+        return Lessons(self.texts.filter(pa.array(rows)), self.truth[rows], self.sets[rows], self.parts[rows])
+
 
 class _Cut(NamedTuple):
     """The texts of one script as features: see `gram_rows`. `rows` are their places in the lessons."""
