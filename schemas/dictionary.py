@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, get_args
 
 import pyarrow as pa
 
@@ -31,13 +33,17 @@ TABLES = {
     "Post": (post.POST, "The canonical columns: what every source is turned into, and the first columns of `posts/`."),
     "Document": (tokens.DOCUMENT, "`documents/`: what becomes a training sequence."),
     "Token shard": (tokens.TOKEN_SHARD, "`sets/MEMBER/VERSION/shard-*.parquet`."),
+    "Packed shard": (
+        tokens.packed_shard(tokens.DEFAULT_CONTEXT),
+        "`sets/MEMBER/VERSION/shard-*.parquet` of a member whose manifest has `context_tokens`, the length of a row.",
+    ),
     "Tombstone": (post.TOMBSTONES, "`tombstones/`: what must go."),
     "Quarantine": (post.QUARANTINE, "`quarantine/`: records that did not become posts."),
 }
 
 MANIFEST = (
     "`sets/MEMBER/VERSION/manifest.json`. The versions that no other names under `replaces` hold every document of the "
-    "member once."
+    "member once; a packed version, one with `context_tokens`, stands alone and holds its window."
 )
 
 
@@ -48,8 +54,7 @@ def data_dictionary() -> str:
         lines += ["", f"## {name}", "", about, "", *_rows(schema)]
     lines += ["", "## Manifest of a token set version", "", MANIFEST, "", "| key | type | meaning |", "|---|---|---|"]
     for name, field in tokens.Manifest.model_fields.items():
-        kind = getattr(field.annotation, "__name__", "time")
-        lines.append(f"| `{name}` | {kind} | {field.description} |")
+        lines.append(f"| `{name}` | {_kind(field.annotation)} | {field.description} |")
     lines += ["", "## Stage columns", "", "Each stage adds one struct column to `posts/`; null means it cannot say."]
     for name, struct in STAGE_COLUMNS.items():
         lines += ["", f"### {name}", "", *_rows(struct)]
@@ -61,6 +66,13 @@ def data_dictionary() -> str:
     lines += ["", "## Reasons of the verdict", "", ", ".join(f"`{reason}`" for reason in Reason)]
     lines += ["", "## Faults of quarantined records", "", ", ".join(f"`{fault}`" for fault in Fault), ""]
     return "\n".join(lines)
+
+
+def _kind(annotation: Any) -> str:
+    """Name the type of a manifest's key; what may be null says so in its meaning."""
+    if type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    return "time" if annotation is datetime else str(annotation.__name__)
 
 
 def _rows(fields: Iterable[pa.Field]) -> list[str]:

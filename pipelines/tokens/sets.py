@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from pipelines.tokens import packed_checks
 from pipelines.tokens.shards import TOKENIZER_KEY, ShardSummary, rows_with_tokens, write_pieces
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.errors import ConfigError, RunError
@@ -139,7 +140,7 @@ def write_shards(
     own. Memory holds one batch and one row group. A file appears under its name when it is whole, so a task that is
     run twice does no harm. Raises RunError when a file cannot be written or the version is finished already.
     """
-    _refuse_finished(folder)
+    refuse_finished(folder)
     try:
         return write_pieces(rows_with_tokens(documents, tokenizer), folder, prefix, shard_tokens, tokenizer.sha256)
     except OSError as error:
@@ -151,13 +152,20 @@ def finish(folder: Path, summaries: Sequence[ShardSummary], origin: Origin) -> M
 
     Raises RunError where `seal` does.
     """
+    manifest = describe(folder, summaries, origin)
+    seal(folder, manifest)
+    return manifest
+
+
+def describe(folder: Path, summaries: Sequence[ShardSummary], origin: Origin) -> Manifest:
+    """Return the manifest of the shards in `.../MEMBER/VERSION` and write nothing."""
     summaries = sorted(summaries, key=lambda summary: summary.shard.file)
     languages: Counter[str] = Counter()
     for summary in summaries:
         languages.update(summary.languages)
     firsts = [summary.first_created_at for summary in summaries if summary.first_created_at is not None]
     lasts = [summary.last_created_at for summary in summaries if summary.last_created_at is not None]
-    manifest = Manifest(
+    return Manifest(
         member=folder.parent.name,
         version=folder.name,
         documents=sum(summary.shard.documents for summary in summaries),
@@ -171,8 +179,6 @@ def finish(folder: Path, summaries: Sequence[ShardSummary], origin: Origin) -> M
         models=dict(sorted(origin.models.items())),
         swarmfeed_version=VERSION,
     )
-    seal(folder, manifest)
-    return manifest
 
 
 def most_first(languages: Mapping[str, int]) -> dict[str, int]:
@@ -186,7 +192,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
     Files of the folder that the manifest does not name (left by lost attempts) are removed first. Raises RunError when
     the version is finished already, a shard is missing or the manifest cannot be written.
     """
-    _refuse_finished(folder)
+    refuse_finished(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder, manifest)
@@ -225,6 +231,7 @@ def verify(folder: Path) -> list[str]:
     totals = {
         "documents": (manifest.documents, sum(shard.documents for shard in manifest.shards)),
         "tokens": (manifest.tokens, sum(shard.tokens for shard in manifest.shards)),
+        "sequences": (manifest.sequences, sum(shard.sequences for shard in manifest.shards)),
         "languages": (sum(manifest.languages.values()), manifest.tokens),
     }
     for key, (said, found) in totals.items():
@@ -252,11 +259,13 @@ def _verify_shard(folder: Path, shard: Shard, manifest: Manifest) -> list[str]:
 def _verify_rows(path: Path, shard: Shard, manifest: Manifest) -> list[str]:
     """Count what a shard holds: for a manifest that was edited by hand, hashes included."""
     file = pq.ParquetFile(path)
-    if not file.schema_arrow.equals(TOKEN_SHARD):
-        return ["its columns are not those of a token shard"]
     wrong = []
     if (file.schema_arrow.metadata or {}).get(TOKENIZER_KEY, b"").decode() != manifest.tokenizer.sha256:
         wrong.append("was written with another tokenizer than the manifest names")
+    if manifest.context_tokens is not None:
+        return wrong + packed_checks.faults(file, shard, manifest)
+    if not file.schema_arrow.equals(TOKEN_SHARD):
+        return ["its columns are not those of a token shard"]
     documents = tokens = 0
     highest = 0
     for group in range(file.num_row_groups):
@@ -272,7 +281,8 @@ def _verify_rows(path: Path, shard: Shard, manifest: Manifest) -> list[str]:
     return wrong
 
 
-def _refuse_finished(folder: Path) -> None:
+def refuse_finished(folder: Path) -> None:
+    """Raise RunError when a version has its manifest."""
     if (folder / MANIFEST_FILE).exists():
         raise RunError(
             f"token set {folder.parent.name}/{folder.name} is finished and never changes: write a new version"

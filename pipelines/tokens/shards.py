@@ -7,7 +7,7 @@ import io
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ Lengths = npt.NDArray[np.int64]
 PIECE_BYTES = 4 << 20  # text that is encoded at once
 GROUP_TOKENS = 1 << 20  # a row group ends before it would hold more
 GROUP_DOCUMENTS = 1 << 17
+CODING = {"use_dictionary": ["tokens.list.element", "language"]}
 TOKENIZER_KEY = b"swarmfeed.tokenizer"  # sha256 of the tokenizer, in the file's own metadata
 UNKNOWN_LANGUAGE = "und"
 
@@ -129,15 +130,7 @@ class ShardFile:
         self._times: list[datetime] = []  # first and last; empty while none is known
         self._group: list[pa.RecordBatch] = []
         self._group_tokens = self._group_documents = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._pending = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        self._file = _HashedFile(self._pending)
-        self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._file, mode="w"),
-            TOKEN_SHARD.with_metadata({TOKENIZER_KEY: tokenizer_sha256}),
-            compression="zstd",
-            use_dictionary=["tokens.list.element", "language"],
-        )
+        self._file = NewFile(path, TOKEN_SHARD, tokenizer_sha256, CODING)
 
     def take(self, rows: pa.RecordBatch, lengths: Lengths, start: int) -> int:
         """Add rows from `start` on while they fit and return how many did; the first document always fits."""
@@ -159,29 +152,15 @@ class ShardFile:
     def finish(self) -> ShardSummary:
         """Write what is left, make the file safe on disk under its name and return its summary."""
         self._flush()
-        self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        size = self._file.tell()
-        self._file.close()
-        self._pending.replace(self.path)
+        sha256, size = self._file.finish()
         first, last = self._times or (None, None)
-        shard = Shard(
-            file=self.path.name,
-            sha256=self._file.digest.hexdigest(),
-            bytes=size,
-            documents=self.documents,
-            tokens=self.tokens,
-        )
+        shard = Shard(file=self.path.name, sha256=sha256, bytes=size, documents=self.documents, tokens=self.tokens)
         languages = dict(sorted(self._languages.items()))
         return ShardSummary(shard=shard, languages=languages, first_created_at=first, last_created_at=last)
 
     def abandon(self) -> None:
         """Remove what was written so far."""
-        self._file.deaf = True  # the writer insists on writing a footer, on a full disk too
-        self._writer.close()
-        self._file.close()
-        self._pending.unlink(missing_ok=True)
+        self._file.abandon()
 
     def _group_has_room(self, tokens: int) -> bool:
         return self._group_tokens + tokens <= GROUP_TOKENS and self._group_documents < GROUP_DOCUMENTS
@@ -200,9 +179,46 @@ class ShardFile:
     def _flush(self) -> None:
         if self._group:
             table = pa.Table.from_batches(self._group).combine_chunks()
-            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+            self._file.write(table)
         self._group = []
         self._group_tokens = self._group_documents = 0
+
+
+class NewFile:
+    """A Parquet file of a token set while it is written: `finish` gives it its name, `abandon` removes it."""
+
+    def __init__(self, path: Path, schema: pa.Schema, tokenizer_sha256: str, coding: Mapping[str, Any]) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._pending = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        self._file = _HashedFile(self._pending)
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._file, mode="w"),
+            schema.with_metadata({TOKENIZER_KEY: tokenizer_sha256}),
+            compression="zstd",
+            **coding,
+        )
+
+    def write(self, rows: pa.Table) -> None:
+        """Write a row group."""
+        self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+
+    def finish(self) -> tuple[str, int]:
+        """Make the file safe on disk under its name and return its sha256 and its bytes."""
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self._file.tell()
+        self._file.close()
+        self._pending.replace(self.path)
+        return self._file.digest.hexdigest(), size
+
+    def abandon(self) -> None:
+        """Remove what was written so far."""
+        self._file.deaf = True  # the writer insists on writing a footer, on a full disk too
+        self._writer.close()
+        self._file.close()
+        self._pending.unlink(missing_ok=True)
 
 
 class _HashedFile(io.FileIO):
