@@ -19,6 +19,7 @@ from pipelines.duplicates.memory import write_records
 from pipelines.exchange import map_rows, read_box
 from pipelines.staging import add_counts
 from pipelines.tables import DataFile, DataFileWriter, posts_schema
+from pipelines.threads.turns import post_documents, read
 from pipelines.tokens.sets import ShardSummary, write_shards
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.columns import DUPLICATES
@@ -169,20 +170,8 @@ def _blank(batch: pa.RecordBatch, deleted: pa.BooleanArray, stages: tuple[Stage,
 
 def _render(kept: pa.RecordBatch) -> pa.RecordBatch:
     """Make one document of each kept post: its redacted text."""
-    ids = kept.column("id")
-    rows = len(ids)
-    post_ids = pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32)), ids)
-    columns: list[pa.Array] = [
-        ids,
-        pc.struct_field(kept.column("pii"), "redacted"),
-        post_ids,
-        kept.column("author_id").is_valid().cast(pa.int32()),
-        pc.struct_field(kept.column("language"), "lang"),
-        kept.column("source"),
-        pc.struct_field(kept.column("quality"), "topic"),
-        kept.column("created_at"),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=DOCUMENT)
+    plain = {name: kept.column(name) for name in ("id", "author_id", "created_at")}
+    return post_documents(pa.RecordBatch.from_pydict({**plain, **read(kept)}))
 
 
 def _count(summary: DecidedPart, kept: pa.RecordBatch, rejected: pa.RecordBatch) -> None:
