@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 
-from jobs import curating, folders
+from jobs import curating, folders, swarm
 from jobs.command import app, say
 from schemas.errors import SwarmfeedError
 
-__all__ = ["app", "curating", "folders", "main"]  # importing them is what makes the commands known
+__all__ = ["app", "curating", "folders", "main", "swarm"]  # importing them is what makes the commands known
 
 UsageError: type[Any] = typer.BadParameter.__mro__[1]  # click's, or typer's own copy of it; not exported by name
 STOPPED = 130

@@ -17,8 +17,8 @@ def load_config(file: Path | None = None, words: Sequence[str] = (), models: Seq
 
     Keys are dotted paths (`duplicates.threshold=0.8`), values YAML. Raises ConfigError naming the key and the file.
     """
-    data = _read(file) if file else {}
     where = f"config {file}" if file else "--set"
+    data = read_settings(file, where) if file else {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
@@ -32,15 +32,16 @@ def load_config(file: Path | None = None, words: Sequence[str] = (), models: Seq
     return Config.parse(data, where)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_settings(file: Path, where: str) -> dict[str, Any]:
+    """Read the keys and values of a YAML or JSON file; raise ConfigError where it is none."""
     try:
-        data = _value(file.read_text(encoding="utf-8"), f"config {file}")
+        data = _value(file.read_text(encoding="utf-8"), where)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {file}: cannot be read: {error}") from None
+        raise ConfigError(f"{where}: cannot be read: {error}") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"config {file}: expected keys and values, got {type(data).__name__}")
+        raise ConfigError(f"{where}: expected keys and values, got {type(data).__name__}")
     return data
 
 

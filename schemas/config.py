@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.errors import ConfigError, nearest
+from schemas.parsing import parse
 
 Format = Literal["auto", "canonical", "x-v2", "x-v1", "jetstream", "mastodon", "reddit"]
 
@@ -92,16 +92,7 @@ class Config(_Section):
     @classmethod
     def parse(cls, data: object, where: str = "config") -> Config:
         """Check plain data (from YAML, JSON or --set) and freeze it; raise ConfigError naming key and file."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = [str(part) for part in first["loc"]]
-            key = ".".join(path) or "top level"
-            if first["type"] == "extra_forbidden":
-                hint = nearest(path[-1], _legal_keys(path[:-1]))
-                raise ConfigError(f"{where}: unknown key '{key}': {hint}") from None
-            raise ConfigError(f"{where}: '{key}': {first['msg']}, got {first['input']!r}") from None
+        return parse(cls, data, where)
 
     def deciding(self) -> dict[str, Any]:
         """Return everything that can change a result, as plain data.
@@ -126,13 +117,3 @@ class Config(_Section):
         if contents:
             data["contents"] = dict(contents)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _legal_keys(path: list[str]) -> list[str]:
-    section: type[BaseModel] = Config
-    for part in path:
-        annotation = section.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        section = annotation
-    return list(section.model_fields)

@@ -71,6 +71,16 @@ def write_packed(
 ) -> list[ShardSummary]:
     """Tokenize documents (schema DOCUMENT) and pack them into shard-PREFIX-NNNNN.parquet; return their summaries.
 
+    See `pack_rows`.
+    """
+    return pack_rows(rows_with_tokens(documents, tokenizer), tokenizer, folder, prefix, context_tokens)
+
+
+def pack_rows(
+    pieces: Iterable[Block], tokenizer: Tokenizer, folder: Path, prefix: str, context_tokens: int
+) -> list[ShardSummary]:
+    """Pack documents that are tokens already, rows of TOKEN_SHARD with their lengths; return the shards' summaries.
+
     A shard holds at most BLOCK_TOKENS tokens, but for a document that is longer by itself. A file appears under its
     name when it is whole, so a task that is run twice does no harm. Raises ConfigError for a context length that is not
     supported, RunError when a file cannot be written or the version is finished already.
@@ -79,7 +89,7 @@ def write_packed(
     sets.refuse_finished(folder)
     summaries = []
     try:
-        for number, block in enumerate(_blocks(rows_with_tokens(documents, tokenizer))):
+        for number, block in enumerate(_blocks(pieces)):
             shard = PackedFile(folder / f"shard-{prefix}-{number:05d}.parquet", context_tokens, tokenizer.sha256)
             with shard:
                 for spans, count in _groups(block, context_tokens):

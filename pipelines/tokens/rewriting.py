@@ -7,8 +7,6 @@ its way. Epochs only add versions, so a draft that was begun before one is still
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +23,7 @@ import pyarrow.parquet as pq
 
 from pipelines.exchange import Run, in_groups, map_rows
 from pipelines.tokens import sets
+from pipelines.tokens.links import link_file
 from pipelines.tokens.packed_rewriting import without
 from pipelines.tokens.shards import Lengths, time_range, tokens_by_language, write_pieces
 from schemas.errors import RunError
@@ -308,14 +307,7 @@ def _kept_rows(
 
 def _link(source: Source, path: Path) -> Shard:
     """Give a shard that stays as it is its name in another version."""
-    try:
-        os.link(source.path, path)
-    except FileExistsError:  # an earlier attempt of the task did
-        pass
-    except OSError:  # a file system without links
-        pending = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        shutil.copyfile(source.path, pending)
-        pending.replace(path)
+    link_file(source.path, path)
     return source.shard.model_copy(update={"file": path.name})
 
 

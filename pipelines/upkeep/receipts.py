@@ -110,9 +110,16 @@ def write_receipt(folder: Path, number: int, lines: Iterable[Receipt]) -> str:
 
 def read_receipts(root: Path) -> Iterator[Receipt]:
     """Yield every post that was ever taken out of a folder."""
+    for _, receipt in numbered_receipts(root):
+        yield receipt
+
+
+def numbered_receipts(root: Path) -> Iterator[tuple[int, Receipt]]:
+    """Yield every post that was ever taken out of a folder, with the number of its receipt."""
     for path in _files(root):
         with path.open(encoding="utf-8") as lines:
-            yield from map(Receipt.from_json, lines)
+            for line in lines:
+                yield int(path.stem), Receipt.from_json(line)
 
 
 def _files(root: Path) -> list[Path]:
