@@ -13,9 +13,9 @@ from filters.language_doubts import ENOUGH, doubted
 from filters.language_fit import Lessons
 
 WORDS = {
-    "de": "wir gehen heute nicht nach hause weil das wetter schlecht ist und ich noch viel arbeit habe".split(),
-    "en": "we are not going home today because the weather is bad and i still have a lot of work".split(),
-    "ru": "мы сегодня не идём домой потому что погода плохая и у меня ещё много работы".split(),
+    "de": "wir gehen heute nicht nach hause weil das wetter schlecht ist und ich noch viel arbeit habe",
+    "en": "we are not going home today because the weather is bad and i still have a lot of work",
+    "ru": "мы сегодня не идём домой потому что погода плохая и у меня ещё много работы",
 }
 MISLABELLED = 30
 
@@ -26,7 +26,7 @@ def lessons(languages: tuple[str, ...], count: int, sets: str = "mine") -> tuple
     for name in languages:
         for number in range(count):
             wrong = name == languages[0] and number < MISLABELLED
-            rows.append((" ".join(draw.choices(WORDS["en" if wrong else name], k=8)), name, wrong))
+            rows.append((" ".join(draw.choices(WORDS["en" if wrong else name].split(), k=8)), name, wrong))
     texts, truth, wrong = zip(*rows, strict=True)
     parts = np.array([(FIT, FIT, FIT, TUNE, VALIDATION)[at % 5] for at in range(len(rows))], np.int8)
     return Lessons(pa.array(texts), np.array(truth), np.full(len(rows), sets), parts), np.array(wrong)
