@@ -54,8 +54,7 @@ def describe(files: Sequence[Path], posts: Lessons, doubts: npt.NDArray[np.bool_
         "fit": {
             "epochs": language_fit.EPOCHS,
             "posts_count": language_fit.POSTS_COUNT,
-            "frequent": sorted(language_fit.FREQUENT),
-            "frequent_count": language_fit.OFTEN,
+            "language_count": language_fit.OFTEN,
             "doubt": {
                 "folds": language_doubts.FOLDS,
                 "rounds": language_doubts.ROUNDS,
@@ -64,6 +63,7 @@ def describe(files: Sequence[Path], posts: Lessons, doubts: npt.NDArray[np.bool_
             },
             "precision": language_fit.PRECISION,
             "lowest": language_fit.LOWEST,
+            "lowest_of": language_fit.SURER,
             "highest": language_fit.HIGHEST,
             "lid_asked_below": language.LID_DOUBT,
             "lid_asked_below_elsewhere": language.LID_DOUBT_RARE,
@@ -122,6 +122,8 @@ def page(card: Mapping[str, Any]) -> str:
 
 def _data(card: Mapping[str, Any]) -> list[str]:
     fit = card["fit"]
+    often = ", ".join(f"{language} {count:.0f}" for language, count in fit["language_count"].items())
+    surer = ", ".join(f"{language} needs {lowest}" for language, lowest in fit["lowest_of"].items())
     sets = ["| set | licence | languages | fit | tune | validation | left out as doubtful | note |", "|" + "---|" * 8]
     for data in card["data"]:
         left_out = ", ".join(f"{label} {count}" for label, count in data["left_out_as_doubtful"].items()) or "-"
@@ -135,10 +137,10 @@ def _data(card: Mapping[str, Any]) -> list[str]:
         "\n".join(sets),
         _doubts(fit["doubt"]),
         f"Learnt are stretches of one word, of two, of three to six and of all, drawn anew in each of {fit['epochs']} "
-        f"epochs. Languages count alike, {', '.join(fit['frequent'])} {fit['frequent_count']:.0f} times as much; in a "
+        f"epochs. Languages count alike, but {often} times; in a "
         f"language a set of posts counts {fit['posts_count']:.0f} times as much as one of examples. The "
         f"confidence that a language needs is the lowest from which on {fit['precision']:.0%} of such stretches of the "
-        f"other tenth that are told to be in it are, within {fit['lowest']} and {fit['highest']}.",
+        f"other tenth that are told to be in it are, within {fit['lowest']} and {fit['highest']}; {surer} at least.",
     ]
 
 
