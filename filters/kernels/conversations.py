@@ -89,11 +89,24 @@ def part_starts(root: Longs, most: int) -> Longs:
 
 
 @njit(cache=True, nogil=True)
-def decide_fates(parent: Longs, bounds: Longs, own: Kinds, cuts: Flags, severed: Flags) -> Kinds:
-    """Return what becomes of each turn, in reading order.
+def depths(parent: Longs) -> Longs:
+    """Return how many turns stand above each, in reading order."""
+    found = np.zeros(len(parent), np.int64)
+    for turn in range(len(parent)):
+        if parent[turn] >= 0:
+            found[turn] = found[parent[turn]] + 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def decide_fates(
+    parent: Longs, bounds: Longs, own: Kinds, cuts: Flags, severed: Flags, lead: Flags
+) -> tuple[Kinds, Kinds]:
+    """Return what becomes of each turn where it stands, and on the way to turns of other parts; in reading order.
 
     `own[i]` is what turn i is by itself, `cuts[kind]` whether such a turn takes its answers with it, `severed[i]`
-    whether something above it, in another part, did. A mark under which its part shows nothing is out.
+    whether something above it, in another part, did, `lead[i]` whether it is there only as a way to others. A mark
+    under which its part shows nothing is out.
     """
     turns = len(parent)
     fate = own.copy()
@@ -105,39 +118,45 @@ def decide_fates(parent: Longs, bounds: Longs, own: Kinds, cuts: Flags, severed:
     silent = np.zeros(turns, np.bool_)
     for part in range(len(bounds) - 2, -1, -1):
         for turn in range(bounds[part + 1] - 1, bounds[part] - 1, -1):
-            says = fate[turn] == SHOWN or (fate[turn] != OUT and leads[turn])
+            says = not lead[turn] and (fate[turn] == SHOWN or (fate[turn] != OUT and leads[turn]))
             silent[turn] = not says
             if says and parent[turn] >= bounds[part]:
                 leads[parent[turn]] = True
+    way = fate.copy()
     for turn in range(turns):
         if silent[turn]:
             fate[turn] = OUT
-    return fate
+    return fate, way
 
 
 @njit(cache=True, nogil=True)
-def path_entries(parent: Longs, first: Longs, fate: Kinds, most: int) -> tuple[Longs, Longs, Flags]:
+def path_entries(parent: Longs, first: Longs, fate: Kinds, most: int, reach: int) -> tuple[Longs, Longs, Flags]:
     """Return the turns of every path from its beginning to a leaf, where each path starts, and which ones were cut.
 
-    `first[i]` is where the part of turn i begins. A path longer than `most` turns keeps its last ones.
+    `first[i]` is where the part of turn i begins: a leaf is what no turn of its part answers. A path longer than `most`
+    turns keeps its last ones, and so does one that goes back to more than `reach` above the first turn of its part.
     """
     turns = len(parent)
     leaf = fate != OUT
-    depth = np.ones(turns, np.int64)
+    depth = depths(parent)
     for turn in range(turns):
-        above = parent[turn]
-        if fate[turn] != OUT and above >= first[turn]:
-            leaf[above] = False
-            depth[turn] = depth[above] + 1
+        if fate[turn] != OUT and parent[turn] >= first[turn]:
+            leaf[parent[turn]] = False
     leaves = np.flatnonzero(leaf)
     bounds = np.zeros(len(leaves) + 1, np.int64)
-    for path in range(len(leaves)):
-        bounds[path + 1] = bounds[path] + min(depth[leaves[path]], most)
-    entries = np.empty(bounds[-1], np.int64)
     cut = np.empty(len(leaves), np.bool_)
     for path in range(len(leaves)):
         turn = leaves[path]
-        cut[path] = depth[turn] > most
+        opening, length = first[turn], 1
+        least = depth[opening] - reach
+        while parent[turn] >= 0 and length < most and (parent[turn] >= opening or depth[parent[turn]] >= least):
+            turn = parent[turn]
+            length += 1
+        bounds[path + 1] = bounds[path] + length
+        cut[path] = parent[turn] >= 0
+    entries = np.empty(bounds[-1], np.int64)
+    for path in range(len(leaves)):
+        turn = leaves[path]
         for at in range(bounds[path + 1] - 1, bounds[path] - 1, -1):
             entries[at] = turn
             turn = parent[turn]

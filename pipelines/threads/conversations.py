@@ -36,9 +36,9 @@ from pipelines.threads.links import (
     received,
 )
 from pipelines.threads.policy import OnRejected, Policy
-from pipelines.threads.stretches import stretch
+from pipelines.threads.stretches import pair_keys, stretch
 from pipelines.threads.templates import MAX_POSTS, Template, write_forest
-from pipelines.threads.trees import Forest, Links, join_forests, plant
+from pipelines.threads.trees import REACH, Forest, Links, join_forests, plant
 from pipelines.threads.turns import READS, turns_of
 from schemas.tokens import DOCUMENT
 
@@ -54,6 +54,7 @@ WANTED = {
     "part": np.int64,
     "place": np.int64,
     "speaker": np.int64,
+    "lead": np.bool_,
     "large": np.bool_,
     "middle": np.bool_,
     "severed": np.bool_,
@@ -95,15 +96,15 @@ def build_conversations(run: Run, files: Sequence[str], order: ThreadsOrder, fol
         return Threads((), 0, 0, 0)
     at = Addresses(folder, max(2, -(-posts // NODES_PER_ADDRESS)), order.policy)
     nodes = measure(run, at, label(run, at, read_nodes(run, at, files)))
-    nodes = stretch(run, at, nodes, order.max_posts)
+    nodes, starts = stretch(run, at, nodes, order.max_posts)
     boxes = max(2, -(-posts // TURNS_PER_BOX))
-    plan = _Plan(at, tuple(files), order, boxes)
+    plan = _Plan(at, tuple(files), order, boxes, starts)
     routed = run(at.count, partial(_route, plan, nodes), even=True)
     quoted = run(at.count, partial(_route_quoted, plan, nodes, [one.quotes for one in routed]), even=True)
     wanted = [*(one.turns for one in routed), *quoted]
     sizes = [Path(file).stat().st_size for file in files]
-    brought = in_groups(run, sizes, FILE_BYTES, partial(_bring, plan, wanted))
-    written = run(boxes, partial(_write, plan, [path for path in brought if path]))
+    brought = [path for path in in_groups(run, sizes, FILE_BYTES, partial(_bring, plan, wanted)) if path]
+    written = run(boxes if brought else 0, partial(_write, plan, brought))
     return Threads(
         tuple(path for some, _ in written for path in some),
         sum(one.count for one in routed),
@@ -118,6 +119,7 @@ class _Plan:
     files: tuple[str, ...]
     order: ThreadsOrder
     boxes: int
+    starts: Columns  # how deep each stretch of a large conversation begins
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,12 @@ def _route(plan: _Plan, nodes: Kept, address: int) -> _Routed:
     large = mine["size"] > plan.order.max_posts
     rows = {name: mine.get(name, np.zeros(len(box), kind)) for name, kind in WANTED.items()}
     rows |= {"box": box, "large": large, "row": mine["ref"] & ((1 << ROW_BITS) - 1)}
-    brought = mine["turn"] | ~large  # in a large conversation the tree is known, reposts tell nothing
-    turns = _send(plan, pick(rows, brought), (mine["ref"] >> ROW_BITS)[brought])
+    brought = np.flatnonzero(mine["turn"] | ~large)  # in a large one the tree is known, reposts tell nothing
+    led, part = _leads(mine, large & mine["turn"], plan)
+    more = {**pick(rows, led), "part": part, "box": _box_of(mine["root"][led], part, plan.boxes)}
+    more["lead"] = np.ones(len(led), np.bool_)
+    rows = {name: np.concatenate([rows[name][brought], more[name]]) for name in WANTED}
+    turns = _send(plan, rows, (mine["ref"] >> ROW_BITS)[np.r_[brought, led]])
     pairs = np.unique(
         np.stack([mine["quote"], box.astype(np.int64)], axis=1)[mine["turn"] & (mine["quote"] != NONE)], axis=0
     )
@@ -149,6 +155,21 @@ def _route(plan: _Plan, nodes: Kept, address: int) -> _Routed:
     count = int(mine["turn"].sum())
     still_open = int((load(nodes[address])["turn"] & ~closed).sum())
     return _Routed(turns, quotes, count, still_open)
+
+
+def _leads(mine: Columns, large: Flags, plan: _Plan) -> tuple[Longs, Longs]:
+    """Return which nodes stand above the first turn of which later stretches, not too far.
+
+    A post stands above all that is read between it and the end of its subtree.
+    """
+    most = plan.order.max_posts
+    own = mine["place"] // most
+    count = np.where(large, (mine["place"] + mine["subtree"] - 1) // most - own, 0)
+    led = np.repeat(np.arange(len(count)), count)
+    part = own[led] + 1 + np.arange(len(led)) - np.repeat(np.cumsum(count) - count, count)
+    start = find(plan.starts["stretch"], pair_keys(mine["root"][led], part))
+    near = plan.starts["depth"][start] - mine["weight"][led] <= REACH if len(led) else np.zeros(0, np.bool_)
+    return led[near], part[near]
 
 
 def _closed(mine: Columns, order: ThreadsOrder) -> Flags:
@@ -205,7 +226,7 @@ def _bring(plan: _Plan, wanted: Sequence[str], number: int) -> str | None:
         turns = turns_of(parquet.read(columns=list(READS)))
     turns = turns.take(told.column("row"))
     box = told.column("box").combine_chunks().to_numpy().astype(np.int64)
-    for name in ("root", "parent", "part", "place", "speaker", "large", "middle", "severed"):
+    for name in ("root", "parent", "part", "place", "speaker", "lead", "large", "middle", "severed"):
         turns = turns.append_column(name, told.column(name))
     turns = turns.set_column(turns.schema.get_field_index("context"), "context", told.column("context"))
     path = new_file(plan.at.folder, "turns")
@@ -244,24 +265,26 @@ def write_box(turns: pa.Table, order: ThreadsOrder) -> Iterator[pa.RecordBatch]:
 def _stretches(turns: pa.Table, rows: Longs) -> Forest:
     """Return the forest of the large conversations' turns, as they were told to the posts files."""
     told = turns.take(pa.array(rows))
-    known = {name: told.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in told.schema.names[-8:]}
-    order = np.lexsort((known["place"], known["root"]))
+    known = {name: told.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in told.schema.names[-9:]}
+    order = np.lexsort((known["place"], ~known["lead"], known["part"], known["root"]))
     known = {name: column[order] for name, column in known.items()}
-    key = hash_ids(told.column("id"))[order]
+    key = pair_keys(hash_ids(told.column("id"))[order], known["part"])
     by_key = np.argsort(key)
-    place = find(key[by_key], known["parent"])
+    place = find(key[by_key], pair_keys(known["parent"], known["part"]))
     parent = np.where(place >= 0, by_key[place], -1) if len(key) else place
-    root, part = known["root"], known["part"]
-    new = np.r_[True, (root[1:] != root[:-1]) | (part[1:] != part[:-1])][: len(root)]
-    bounds = np.r_[np.flatnonzero(new), len(root)]
+    stands = np.stack([known["root"], known["part"], known["lead"]])
+    new = np.r_[True, (stands[:, 1:] != stands[:, :-1]).any(axis=0)][: len(rows)]
+    bounds = np.r_[np.flatnonzero(new), len(rows)]
     return Forest(
         rows=rows[order],
-        parent=np.where(parent >= np.repeat(bounds[:-1], np.diff(bounds)), parent, -1),
+        parent=parent,
         bounds=bounds,
-        root=root,
-        middle=known["middle"] | (known["parent"] != NONE),
+        root=known["root"],
+        middle=known["middle"] | ((known["parent"] != NONE) & (parent < 0)),
         speaker=known["speaker"],
         severed=known["severed"],
+        far=np.zeros(len(rows), np.bool_),
+        lead=known["lead"],
     )
 
 

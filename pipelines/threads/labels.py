@@ -109,7 +109,10 @@ def _stop(at: Addresses, nodes: Kept, said: Sequence[str], address: int) -> tupl
 
 
 def jump(run: Run, at: Addresses, nodes: Kept) -> Kept:
-    """Let each node point at its root: `root`, `weight` summed and `cuts` joined (`severed`) on the way to it."""
+    """Let each node point at its root: `root`, `weight` summed and `cuts` joined (`severed`) on the way to it.
+
+    Without a weight every step counts one: it sums up to the depth.
+    """
     state, left = _kept(run(at.count, partial(_begin, at, nodes), even=True))
     while left:
         said = exchange(run, at, state, _pointers, _pointed)
@@ -124,7 +127,7 @@ def jump(run: Run, at: Addresses, nodes: Kept) -> Kept:
 def _begin(at: Addresses, nodes: Kept, address: int) -> tuple[str, int]:
     mine = load(nodes[address])
     top = mine["parent"] == NONE
-    weight = mine.get("weight", np.zeros(len(top), np.int64))
+    weight = mine.get("weight", (~top).astype(np.int64))
     root = np.where(top, mine["key"], mine["parent"])
     state = {"key": mine["key"], "root": root, "done": top, "weight": weight, "severed": mine["cuts"]}
     return at.keep(state), int((~top).sum())

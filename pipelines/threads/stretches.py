@@ -22,37 +22,41 @@ from pipelines.exchange import Run
 from pipelines.threads.labels import Kept, jump
 from pipelines.threads.links import NONE, Addresses, Columns, Longs, answers, find, load, pick, received
 
-WEIGHED = ("key", "id", "micros", "parent", "root", "cuts", "author")
+WEIGHED = ("key", "id", "micros", "parent", "root", "cuts", "author", "subtree")
+PLACES = ("part", "place", "subtree", "speaker")
+NO_STARTS: Columns = {"stretch": np.zeros(0, np.int64), "depth": np.zeros(0, np.int64)}
 
 
-def stretch(run: Run, at: Addresses, nodes: Kept, most: int) -> Kept:
-    """Return the nodes with `part`, `place` in the reading order and `speaker`; 0 in conversations of at most `most`.
+def stretch(run: Run, at: Addresses, nodes: Kept, most: int) -> tuple[Kept, Columns]:
+    """Return the nodes with `part`, `place` in the reading order, `subtree` and `speaker`, 0 in smaller conversations.
 
-    `nodes` come from labels.measure.
+    `nodes` come from labels.measure. The second answer says how deep the first turn of each stretch stands.
     """
     large = run(at.count, partial(_large, at, nodes, most), even=True)
     if not sum(count for _, count in large):
-        return run(at.count, partial(_unplaced, at, nodes), even=True)
+        return run(at.count, partial(_unplaced, at, nodes), even=True), NO_STARTS
     sized = _sizes(run, at, [path for path, _ in large])
     sent = run(at.count, partial(_siblings, at, sized), even=True)
     said = run(at.count, partial(_offsets, at, sent), even=True)
     placed = jump(run, at, run(at.count, partial(_offset, at, sized, said), even=True))
     heard = run(at.count, partial(_voices, at, placed), even=True)
     named = run(at.count, partial(_names, at, heard), even=True)
-    return run(at.count, partial(_placed, at, nodes, (placed, named), most), even=True)
+    done = run(at.count, partial(_placed, at, nodes, (placed, named), most), even=True)
+    starts = {name: np.concatenate([some[name] for _, some in done]) for name in NO_STARTS}
+    return [path for path, _ in done], pick(starts, np.argsort(starts["stretch"]))
 
 
 def _large(at: Addresses, nodes: Kept, most: int, address: int) -> tuple[str, int]:
     mine = load(nodes[address])
+    mine["subtree"] = np.ones(len(mine["key"]), np.int64)
     picked = pick({name: mine[name] for name in WEIGHED}, mine["turn"] & (mine["size"] > most))
-    one = np.ones(len(picked["key"]), np.int64)
-    return at.keep({**picked, "ahead": picked["parent"], "subtree": one}), len(one)
+    return at.keep({**picked, "ahead": picked["parent"]}), len(picked["key"])
 
 
 def _unplaced(at: Addresses, nodes: Kept, address: int) -> str:
     mine = load(nodes[address])
     none = np.zeros(len(mine["key"]), np.int64)
-    return at.keep({**mine, "part": none, "place": none, "speaker": none})
+    return at.keep({**mine, **dict.fromkeys(PLACES, none)})
 
 
 def _sizes(run: Run, at: Addresses, large: Kept) -> Kept:
@@ -146,30 +150,33 @@ def _names(at: Addresses, heard: Sequence[str], address: int) -> str:
     rows = received(heard, address)
     first = _first_voices(rows)
     number = np.arange(len(first["root"])) - np.searchsorted(first["root"], first["root"])
-    keys = voice_keys(first["root"], first["author"])
+    keys = pair_keys(first["root"], first["author"])
     by_key = np.argsort(keys)
-    asked = voice_keys(rows["root"], rows["author"])
+    asked = pair_keys(rows["root"], rows["author"])
     speaker = number[by_key][find(keys[by_key], asked)] if len(asked) else asked
     return at.send({"key": asked, "speaker": speaker}, rows["by"].astype(np.int64))
 
 
-def voice_keys(root: Longs, author: Longs) -> Longs:
-    """Return one key for an author in a conversation."""
-    mixed = root.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ author.view(np.uint64)
+def pair_keys(root: Longs, other: Longs) -> Longs:
+    """Return one key for an author, or a stretch, of a conversation."""
+    mixed = root.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ other.view(np.uint64)
     return (mixed * np.uint64(0xC2B2AE3D27D4EB4F)).view(np.int64)
 
 
-def _placed(at: Addresses, nodes: Kept, told: tuple[Kept, Kept], most: int, address: int) -> str:
+def _placed(at: Addresses, nodes: Kept, told: tuple[Kept, Kept], most: int, address: int) -> tuple[str, Columns]:
     mine, large, names = load(nodes[address]), load(told[0][address]), answers(told[1], address)
     speaker = np.full(len(large["key"]), UNKNOWN, np.int64)
     known = large["author"] != NONE
-    voice = find(names["key"], voice_keys(large["root"], large["author"]))
+    voice = find(names["key"], pair_keys(large["root"], large["author"]))
     speaker[known] = names["speaker"][voice[known]]
     row = find(mine["key"], large["key"])
-    columns = {name: np.zeros(len(mine["key"]), np.int64) for name in ("part", "place", "speaker")}
+    columns = {name: np.zeros(len(mine["key"]), np.int64) for name in PLACES}
+    columns["subtree"][row] = large["subtree"]
     columns["part"][row], columns["place"][row], columns["speaker"][row] = (
         large["weight"] // most,
         large["weight"],
         speaker,
     )
-    return at.keep({**mine, **columns})
+    first = row[large["weight"] % most == 0]
+    stretches = pair_keys(mine["root"][first], columns["part"][first])
+    return at.keep({**mine, **columns}), {"stretch": stretches, "depth": mine["weight"][first]}

@@ -61,14 +61,13 @@ from filters.kernels.conversations import (
 from filters.kernels.transcripts import trim_turns, write_documents
 from filters.kernels.utf8 import string_array, utf8_buffers
 from pipelines.threads.policy import OnRejected, Policy
-from pipelines.threads.trees import Forest, Links, flags, newest_rows, plant
+from pipelines.threads.trees import PATH_TURNS, REACH, Forest, Links, flags, newest_rows, plant
 from pipelines.threads.turns import post_documents
 from schemas.errors import ConfigError, nearest
 from schemas.post import TIME
 from schemas.tokens import DOCUMENT
 
 MAX_POSTS = 20_000  # of a conversation that one document may hold
-PATH_TURNS = 1024  # of the longest path; of a longer one the last ones are kept
 NO_DOCUMENT = pa.RecordBatch.from_pylist([], schema=DOCUMENT)
 ORDER = (("created_at", "ascending"), ("document_id", "ascending"))  # of documents
 BATCH_BYTES = 1 << 30  # of text in one batch
@@ -110,6 +109,15 @@ class _Documents:
     bounds: Longs
     places: Longs
     middle: Flags  # of each document: something came before it
+    paths: bool = False  # each turn answers the one above it
+
+
+@dataclass(frozen=True)
+class _Quoted:
+    """Of each row: the row it quotes, -1 for none, and the row that stands for its id; shapes (rows,)."""
+
+    by: Longs
+    same: Longs
 
 
 def write_forest(
@@ -117,11 +125,11 @@ def write_forest(
 ) -> Iterator[pa.RecordBatch]:
     """Write the documents of a forest in batches of at most a GiB of text, sorted by time and id across them."""
     spans = _trim(turns, links, forest)
-    fate = decide_turns(turns, forest, policy, spans)
+    fate, way = decide_turns(turns, forest, policy, spans)
     documents = _trees(forest, fate) if template is Template.TREE else _paths(forest, fate)
     if not len(documents.middle):
         return
-    entries = _entries(forest, fate, documents, _quoted(turns, links, spans))
+    entries = _entries(forest, way, documents, _quoted(turns, links, spans))
     described = _describe(turns, entries, documents, spans, template)
     order = np.asarray(
         pc.sort_indices(described, sort_keys=[("created_at", "ascending"), ("document_id", "ascending")])
@@ -151,14 +159,14 @@ def _trim(turns: pa.Table, links: Links, forest: Forest) -> Longs:
     Whether a post is an answer is told by its own columns: it reads the same where it is quoted.
     """
     answers = np.full(turns.num_rows, -1, np.int64)
-    answered = forest.parent >= forest.first
+    answered = (forest.parent >= 0) & ~forest.far
     answers[forest.rows[answered]] = forest.rows[forest.parent[answered]]
     replies = (links.reply_to >= 0) | (links.conversation >= 0)
     return trim_turns(utf8_buffers(turns.column("text")), utf8_buffers(turns.column("author_id")), answers, replies)
 
 
-def decide_turns(turns: pa.Table, forest: Forest, policy: Policy, spans: Longs) -> Kinds:
-    """Return what becomes of each turn of a forest."""
+def decide_turns(turns: pa.Table, forest: Forest, policy: Policy, spans: Longs) -> tuple[Kinds, Kinds]:
+    """Return what becomes of each turn of a forest, and on the way to others; see the kernel."""
     own = np.full(turns.num_rows, SHOWN, np.int8)
     own[spans[:, 1] == spans[:, 2]] = EMPTY
     own[~flags(turns.column("keep"))] = REMOVED
@@ -167,7 +175,7 @@ def decide_turns(turns: pa.Table, forest: Forest, policy: Policy, spans: Longs) 
     severed = forest.severed
     if policy.rejected is OnRejected.DROP_THREAD:
         severed = severed | np.isin(forest.root, np.unique(forest.root[own == REMOVED]))
-    return decide_fates(forest.parent, forest.bounds, own, policy.cuts(), severed)
+    return decide_fates(forest.parent, forest.bounds, own, policy.cuts(), severed, forest.lead)
 
 
 def _trees(forest: Forest, fate: Kinds) -> _Documents:
@@ -179,39 +187,40 @@ def _trees(forest: Forest, fate: Kinds) -> _Documents:
 
 
 def _paths(forest: Forest, fate: Kinds) -> _Documents:
-    places, bounds, cut = path_entries(forest.parent, forest.first, fate, PATH_TURNS)
+    places, bounds, cut = path_entries(forest.parent, forest.first, fate, PATH_TURNS, REACH)
     top = places[bounds[:-1]]
-    return _Documents(bounds, places, cut | forest.middle[top] | (forest.parent[top] >= 0))
+    return _Documents(bounds, places, cut | forest.middle[top], paths=True)
 
 
-def _entries(forest: Forest, fate: Kinds, documents: _Documents, quoted: Longs) -> Longs:
+def _entries(forest: Forest, fate: Kinds, documents: _Documents, quoted: _Quoted) -> Longs:
     """Return what the kernel must know of each turn of each document, shape (turns, 6)."""
     places = documents.places
     before = np.r_[-1, places[:-1]]
     opens = np.zeros(len(places), np.bool_)
     opens[documents.bounds[:-1]] = True
     parent = forest.parent[places]
-    elsewhere = parent < forest.first[places]
-    to = np.where(opens | elsewhere | (parent == before), -1, parent)
+    to = np.where((parent == before) & ~opens | forest.far[places] | documents.paths, -1, parent)
     rows = forest.rows[places]
     kind = fate[places].astype(np.int64)
     shown = kind == SHOWN
-    quotes = np.where(shown | (kind == EMPTY), quoted[rows], -1)
+    quotes = np.where(shown | (kind == EMPTY), quoted.by[rows], -1)
+    same = np.where(shown, quoted.same[rows], -1)
     entries = np.empty((len(places), 6), np.int64)
     entries[:, 0], entries[:, 1], entries[:, 2] = rows, kind, forest.speaker[places]
     entries[:, 3] = np.where(to >= 0, forest.speaker[to], NOBODY)
     entries[:, 4] = np.where(to >= 0, fate[to], SHOWN)
-    entries[:, 5] = place_quotes(documents.bounds, np.where(shown, rows, -1), quotes, len(quoted))
+    entries[:, 5] = place_quotes(documents.bounds, same, quotes, len(quoted.by))
     return entries
 
 
-def _quoted(turns: pa.Table, links: Links, spans: Longs) -> Longs:
-    """Return the row that each row quotes, -1 where it quotes none, or one that is not here or not to be read."""
+def _quoted(turns: pa.Table, links: Links, spans: Longs) -> _Quoted:
+    """Return what each row quotes, where that is here and to be read."""
     if links.quote.max(initial=-1) < 0:
-        return links.quote
-    quoted = links.row_of(newest_rows(turns, links, np.arange(turns.num_rows)))[links.quote]
+        return _Quoted(links.quote, np.arange(turns.num_rows))
+    row_of = links.row_of(newest_rows(turns, links, np.arange(turns.num_rows)))
+    quoted = row_of[links.quote]
     readable = flags(turns.column("keep")) & ~flags(turns.column("deleted")) & (spans[:, 2] > spans[:, 0])
-    return np.where(readable[quoted], quoted, -1)
+    return _Quoted(np.where(readable[quoted], quoted, -1), row_of[links.own])
 
 
 def _describe(turns: pa.Table, entries: Longs, documents: _Documents, spans: Longs, template: Template) -> pa.Table:

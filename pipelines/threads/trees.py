@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.kernels.conversations import NOBODY, UNKNOWN, Flags, Longs, cut_cycles, part_starts, reading_order
+from filters.kernels.conversations import NOBODY, UNKNOWN, Flags, Longs, cut_cycles, depths, part_starts, reading_order
 from pipelines.duplicates.records import micros_of
 
 REPOST_HOPS = 8  # how far up a chain of reposts a turn above is looked for
+PATH_TURNS = 1024  # of the longest path; of a longer one the last ones are kept
+REACH = PATH_TURNS + 1  # how far above its first turn a stretch of a conversation knows what it answers
 PREFERENCE = (
     ("own", "ascending"),
     ("context", "ascending"),
@@ -74,6 +76,8 @@ class Forest:
     middle: Flags  # answers something that is not here
     speaker: Longs  # by first turn in its conversation, from 0
     severed: Flags  # what stands above it in another part takes it along
+    far: Flags  # what it answers is in another part, more than REACH above the first turn of its own
+    lead: Flags  # there only because turns of the next part stand under it
 
     @property
     def first(self) -> Longs:
@@ -96,15 +100,30 @@ def plant(turns: pa.Table, links: Links, most: int) -> Forest:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     above = parent[order]
+    parent = np.where(above >= 0, place[above], -1) if len(above) else above
+    bounds = part_starts(root, most)
+    none = np.zeros(len(order), np.bool_)
     return Forest(
         rows=rows[order],
-        parent=np.where(above >= 0, place[above], -1) if len(above) else above,
-        bounds=part_starts(root, most),
+        parent=parent,
+        bounds=bounds,
         root=root,
         middle=middle[order],
         speaker=_speakers(turns, rows, order, root),
-        severed=np.zeros(len(order), np.bool_),
+        severed=none,
+        far=_far(parent, bounds),
+        lead=none,
     )
+
+
+def _far(parent: Longs, bounds: Longs) -> Flags:
+    """Tell which turns answer one too far above the first turn of their part."""
+    first = np.repeat(bounds[:-1], np.diff(bounds))
+    elsewhere = (parent >= 0) & (parent < first)
+    if not elsewhere.any():
+        return elsewhere
+    depth = depths(parent)
+    return elsewhere & (depth[first] - depth[parent] > REACH)
 
 
 def newest_rows(turns: pa.Table, links: Links, rows: Longs) -> Longs:
@@ -115,7 +134,8 @@ def newest_rows(turns: pa.Table, links: Links, rows: Longs) -> Longs:
         return rows
     picked = pa.array(rows[again])
     flat = {name: turns.column(name).take(picked).cast(pa.int8()) for name in ("context", "keep", "deleted")}
-    kept = {name: turns.column(name).take(picked) for name in ("version", "created_at", "text", "reply_to_id")}
+    kept = {name: turns.column(name).take(picked) for name in ("version", "text", "reply_to_id")}
+    kept["created_at"] = pc.fill_null(turns.column("created_at").cast(pa.int64()).take(picked), 0)
     own = links.own[rows[again]]
     order = np.asarray(pc.sort_indices(pa.table({"own": own, **flat, **kept}), sort_keys=list(PREFERENCE)))
     best = order[np.r_[True, own[order][1:] != own[order][:-1]]]
@@ -191,4 +211,6 @@ def join_forests(one: Forest, other: Forest) -> Forest:
         middle=np.r_[one.middle, other.middle],
         speaker=np.r_[one.speaker, other.speaker],
         severed=np.r_[one.severed, other.severed],
+        far=np.r_[one.far, other.far],
+        lead=np.r_[one.lead, other.lead],
     )
