@@ -82,10 +82,8 @@ def score_links(table: pa.Table, max_posts: int) -> dict[str, Any]:
 
 
 def _annotated(row: dict[str, Any]) -> bool:
-    return (
-        row["extra"] is None
-        or ('"annotated":false' not in row["extra"]
-        and ("irc:" not in row["id"] or '"annotated":true' in row["extra"]))
+    return row["extra"] is None or (
+        '"annotated":false' not in row["extra"] and ("irc:" not in row["id"] or '"annotated":true' in row["extra"])
     )
 
 

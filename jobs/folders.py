@@ -199,6 +199,7 @@ def forget(
     """Take posts out of every table, token set, report and the index; without a file, what deletions still ask for."""
     from pipelines import forget as forgetting
     from pipelines.remembered import remembered
+    from pipelines.swarm.taking import retrain, trained_words
     from pipelines.upkeep.requests import Request
 
     words = [*settings, f"spark.master={master}"] if master else list(settings)
@@ -211,6 +212,9 @@ def forget(
     else:
         receipt = f"; receipt {done['receipt']:06d}" if done["receipt"] else ""
         say(f"{done['posts']:,} posts and {done['token_documents']:,} documents of token sets taken out{receipt}")
+        for one in retrain(out):
+            if one.pending:
+                say(trained_words(one))
 
 
 @app.command("verify-forgotten")

@@ -78,33 +78,49 @@ def rota(
     debug: Debug = False,
 ) -> None:
     """Say which member is due and why; take one out to be trained, mark it back; never two at once."""
-    from pipelines.swarm import rota as turns
-    from pipelines.swarm import taking
-
     if done is not None:
-        turn = turns.mark_done(out, done)
-        _tell(vars(turn), as_json, f"{done} is back with {turn.version}")
-        return
-    if retrain:
-        found = taking.retrain(out)
-        _tell([one.to_dict() for one in found], as_json, *map(taking.trained_words, found))
-        return
-    if swarm is None:
+        _mark_back(out, done, as_json)
+    elif retrain:
+        _name_retrained(out, as_json)
+    elif swarm is None:
         raise ConfigError("--swarm: expected the swarm file; only --done and --retrain go without")
-    order = _order(out, swarm, [], until, master)
-    if take is not None:
-        with notes.status(f"publishing {take} from {out}"):
-            given = taking.take(order, take)
-        path = f"{out}/{given['folder']}"
-        _tell(
-            given, as_json, f"{given['member']} is out until {given['until']} with {path}: {given['tokens']:,} tokens"
-        )
-        return
-    listed = taking.list_due(order)
+    elif take is not None:
+        _take(_order(out, swarm, [], until, master), take, as_json)
+    else:
+        _list(_order(out, swarm, [], until, master), as_json)
+
+
+def _mark_back(out: Path, name: str, as_json: bool) -> None:
+    from pipelines.swarm.rota import mark_done
+
+    turn = mark_done(out, name)
+    _tell(vars(turn), as_json, f"{name} is back with {turn.version}")
+
+
+def _name_retrained(out: Path, as_json: bool) -> None:
+    from pipelines.swarm.taking import retrain, trained_words
+
+    found = retrain(out)
+    _tell([one.to_dict() for one in found], as_json, *map(trained_words, found))
+
+
+def _take(order: Any, name: str, as_json: bool) -> None:
+    from pipelines.swarm.taking import take
+
+    with notes.status(f"publishing {name} from {order.out}"):
+        given = take(order, name)
+    where = f"{order.out}/{given['folder']}"
+    _tell(given, as_json, f"{given['member']} is out until {given['until']} with {where}: {given['tokens']:,} tokens")
+
+
+def _list(order: Any, as_json: bool) -> None:
+    from pipelines.swarm.taking import list_due, print_due
+
+    listed = list_due(order)
     if as_json:
         print_json([one.to_dict() for one in listed])
     else:
-        taking.print_due(listed, Console(highlight=False))
+        print_due(listed, Console(highlight=False))
 
 
 def _order(out: Path, swarm: Path, members: list[str], until: str | None, master: str | None) -> Any:

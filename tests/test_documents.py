@@ -29,7 +29,9 @@ POLICY = ROOT / "docs" / "policy.md"
 MODELS = ROOT / "filters" / "models"
 PAGES = sorted(
     path
-    for path in (ROOT / name for name in ("README.md", "filters/README.md", "bench/README.md", "docs/policy.md"))
+    for path in (
+        ROOT / name for name in ("README.md", "filters/README.md", "bench/README.md", "docs/policy.md", "docs/swarm.md")
+    )
     if path.is_file()
 )
 COMMANDS = {name: command for name, command in typer.main.get_command(app).commands.items()}  # type: ignore[attr-defined]

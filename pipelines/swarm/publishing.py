@@ -226,7 +226,7 @@ def _seal(place: Workplace, found: Survey, outlook: Outlook, made: dict[str, Mad
 def expired(root: Path, name: str, keep_versions: int) -> list[str]:
     """Return the folders of a member's versions that go once a new one is there: not the last, not what is out."""
     out = read_rota(root).version_out(name)
-    found = [one for one in sets.current(root, name) if one.version != out and one.sequences_of != out]
+    found = [one for one in sets.current(root, name) if out is None or out not in (one.version, one.sequences_of)]
     going = found[: max(0, len(found) + 1 - keep_versions)]
     return [sets.folder_name(one) for one in going]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from filters import language_lid, language_model
@@ -31,22 +32,24 @@ def check_named(name: str, member: Member, there: Mapping[str, Collection[str]])
 
     `there` are the languages, domains and topics of the posts. A language that can be told needs no post.
     """
-    legal = {**{what: set(names) for what, names in there.items()}}
-    _check(f"members.{name}.domains", "domain", member.domains, legal["domains"])
-    wanted = {"languages": list(member.languages)}
-    if member.mix:
-        wanted.setdefault(f"{member.mix.by}s", []).extend(member.mix.shares)
-    for what, names in wanted.items():
-        found = legal[what]
-        if what == "languages" and not set(names) <= found:
-            found = found | known_languages()
-        _check(f"members.{name}", what.removesuffix("s"), names, found)
+    shares = member.mix.shares if member.mix else ()
+    places = [("languages", member.languages, "languages"), ("domains", member.domains, "domains")]
+    places += [("mix.shares", tuple(shares), f"{member.mix.by}s")] if member.mix else []
+    for key, words, what in places:
+        found = set(there[what])
+        if what == "languages" and not set(words) <= found:
+            _check(f"members.{name}.{key}", "language", words, (found, known_languages()))
+        else:
+            _check(f"members.{name}.{key}", what.removesuffix("s"), words, (found, found))
 
 
-def _check(where: str, what: str, names: Iterable[str], legal: Collection[str]) -> None:
-    for one in names:
-        if one not in legal:
-            raise ConfigError(f"{where}: no {what} {one!r}: {nearest(one, legal)}")
+def _check(where: str, what: str, words: Iterable[str], legal: tuple[Collection[str], Collection[str]]) -> None:
+    """Raise ConfigError for a word that is in neither of the two; of the first the nearest is named, if any is near."""
+    there, possible = legal
+    for one in words:
+        if one not in there and one not in possible:
+            close = get_close_matches(one, sorted(there), n=1)
+            raise ConfigError(f"{where}: no {what} {one!r}: {nearest(one, close or possible)}")
 
 
 def known_languages() -> set[str]:

@@ -154,6 +154,8 @@ def _problem(name: str, last: Manifest | None, tokenizer: Tokenizer) -> str | No
 def _no_posts(name: str, days: range, inputs: Inputs | Told) -> str | None:
     if any(inputs.posts.get(day) for day in days):
         return None
-    dated = [day for day, posts in inputs.posts.items() if posts]
-    there = f"posts are there from {name_of(min(dated))} to {name_of(max(dated))}" if dated else "there are no posts"
+    last, first = newest_day(inputs.posts), newest_day({-day: posts for day, posts in inputs.posts.items()})
+    there = "there are no posts"
+    if last is not None and first is not None:
+        there = f"posts are there from {name_of(-first)} to {name_of(last)}"
     return f"member {name}: no posts from {name_of(days.start)} to {name_of(days[-1])}; {there}"

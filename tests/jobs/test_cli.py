@@ -203,7 +203,7 @@ def test_permissions_as_another_user(open_folder: Path) -> None:
         ("--set tokens.tokenizer=gone.json", "tokens.tokenizer: cannot read 'gone.json'"),
         ("--set tokens.tokenizer=posts.jsonl", "tokens.tokenizer: 'posts.jsonl': expected 'default' or a file"),
         ("--set spark.driver_memory=lots", "spark.driver_memory: expected"),
-        ("--format twitter", "'input.format': Input should be 'auto', 'canonical'"),
+        ("--format twitter", "'input.format': no such choice: 'twitter', expected one of: auto, canonical"),
         ("--model spam", "--model 'spam': expected STAGE=FOLDER"),
         ("--model spamm=x", "unknown stage 'stages.spamm': did you mean 'spam'?"),
         ("--model clean_text=x", "unknown key 'stages.clean_text.model'"),

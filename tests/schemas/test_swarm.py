@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from schemas.errors import ConfigError
 from schemas.swarm import Member, Swarm
 
 File = dict[str, Any]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "swarm.md"
 
 
 def swarm_file(**member: Any) -> File:
@@ -102,3 +108,14 @@ def test_another_choice_is_another_hash_and_the_same_choice_is_not() -> None:
         only().choosing("another"),
     ]
     assert len({one, *others}) == 1 + len(others)
+
+
+def test_the_documented_file_is_one_and_every_key_is_documented() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    file = Swarm.parse(yaml.safe_load(example))
+    assert list(file.members) == ["english", "conversations", "may"]
+    assert file.members["may"].window.length == 31
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    assert documented == set(Member.model_fields)

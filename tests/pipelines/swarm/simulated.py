@@ -1,0 +1,84 @@
+"""Simulated posts of a week in an output folder, and swarms that read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from output import curate
+
+from pipelines.forget import ForgetOrder
+from pipelines.forget import run as forget
+from pipelines.simulate import Simulation, write
+from pipelines.swarm.publishing import PublishOrder, run_publish
+from pipelines.tokens import sets
+from schemas.swarm import Swarm
+from schemas.tokens import Manifest
+
+LINES = 4000
+DAYS = 7
+LATE = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+MEMBERS: dict[str, Any] = {
+    "all": {"window": {"days": 3}, "context_tokens": 512, "replay": {"share": 0.3, "days": 2}},
+    "small": {
+        "window": {"days": 3},
+        "languages": ["en", "es", "ja"],
+        "budget_tokens": 9000,
+        "mix": {"by": "language", "shares": {"en": 0.5, "ja": 0.25, "es": 0.25}},
+        "caps": {"author": 2, "campaign": 1},
+        "context_tokens": 512,
+        "replay": {"share": 0.1, "days": 2},
+    },
+}
+
+
+def swarm(members: dict[str, Any] | None = None, **more: Any) -> Swarm:
+    """A swarm file."""
+    return Swarm.parse({"members": members or MEMBERS, **more})
+
+
+def simulate(folder: Path) -> Path:
+    """Curate simulated posts of a week, take out what must go, and return the output folder."""
+    raw = folder / "posts.jsonl"
+    write(Simulation(posts=LINES, seed=3, rate=LINES / (DAYS * 86_400)), raw)
+    out = folder / "curated"
+    curate([raw], out)
+    forget(ForgetOrder(out))
+    return out
+
+
+def add_posts(out: Path, posts: Sequence[dict[str, Any]]) -> None:
+    """Curate more posts into a folder."""
+    raw = out.parent / f"{out.name}-more.jsonl"
+    raw.write_text("".join(json.dumps(post, default=str) + "\n" for post in posts))
+    curate([raw], out)
+
+
+def late_post(number: int, **more: Any) -> dict[str, Any]:
+    """A post that nobody made before."""
+    words = ["harbour", "walnut", "bridge", "choir", "ferry", "lantern", "museum", "orchard", "quarry", "violin"]
+    said = " ".join(words[(number * step) % 10] for step in (1, 3, 7))
+    text = f"Number {number}: the old {said} was painted by its neighbours over the summer holidays."
+    made = (LATE + timedelta(minutes=number)).isoformat()
+    return {"id": f"late{number}", "author_id": f"late-author{number}", "created_at": made, "text": text, **more}
+
+
+def publish(out: Path, file: Swarm | None = None, until: int | None = None) -> dict[str, Any]:
+    """Publish and return what became of each member."""
+    told: dict[str, Any] = run_publish(PublishOrder(out, file or swarm(), until=until))["members"]
+    return told
+
+
+def newest(out: Path, member: str) -> Manifest:
+    """The newest version of a member."""
+    return sets.current(out, member)[-1]
+
+
+def shards(out: Path, manifest: Manifest) -> dict[str, bytes]:
+    """The bytes of every shard of a version."""
+    folder = out / sets.folder_name(manifest)
+    return {shard.file: (folder / shard.file).read_bytes() for shard in manifest.shards}
