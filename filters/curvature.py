@@ -23,7 +23,7 @@ MODEL_FILE, TOKENIZER_FILE, FIT_FILE = "model.onnx", "tokenizer.json", "curvatur
 MAX_TOKENS = 256  # of a text that are read: 50 MB of logits at a vocabulary of 50,000
 _ROWS = 32  # tokens whose logits are worked on at once
 _FLOOR = -1e4  # logits below the largest by more are as good as impossible
-_LIMIT = 100.0  # of a curvature, either way
+LIMIT = 30.0  # of a curvature, either way: a text that lies further out says no more
 _GIVEN = ("input_ids", "attention_mask", "position_ids")
 _OUTPUT = "logits"
 
@@ -113,7 +113,7 @@ def conditional_curvature(logits: npt.NDArray[Any], tokens: Tokens) -> float:
         spread += float(np.maximum(variance, 0).sum())
     if spread < 1e-9:
         return np.nan
-    return float(np.clip(gap / np.sqrt(spread), -_LIMIT, _LIMIT))
+    return float(np.clip(gap / np.sqrt(spread), -LIMIT, LIMIT))
 
 
 def _sha256(folder: str) -> str:

@@ -32,10 +32,10 @@ STAGE = AiText.name
 FEWEST = 20  # rows of each class in the middle
 HOW = (
     "Logistic regression over the logit of the score by style and the curvature of a language model (Bao et al., "
-    "Fast-DetectGPT, ICLR 2024, analytic form), for posts whose score by style is from {low:g} to {high:g}; others keep "
-    "that score. Links, mentions, hashtags and emoji are taken out before the language model reads, and it reads the "
-    "first {tokens} tokens. Weights: {weights}. sha256 of the style model: `{style}`. A score is a probability under even "
-    "odds of people and machines."
+    "Fast-DetectGPT, ICLR 2024, analytic form), for posts whose score by style is from {low:g} to {high:g}; others "
+    "keep that score. Links, mentions, hashtags and emoji are taken out before the language model reads, and it reads "
+    "the first {tokens} tokens. Weights: {weights}. sha256 of the style model: `{style}`. A score is a probability "
+    "under even odds of people and machines."
 )
 LIMITS = (
     "A language model finds likely what it has learnt: quotations, headlines and song texts look machine-written to "

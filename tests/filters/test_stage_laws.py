@@ -10,10 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from causal_model import Causal, fitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filters import RECORD_STAGES, STAGES
+from filters.ai_text import AiText
 from filters.contamination import Contamination
 from filters.datatrove import Datatrove
 from filters.fasttext import Fasttext
@@ -65,11 +67,13 @@ SET_UP: tuple[Stage, ...] = (  # stages that say nothing until they are set up
         }
     ),
 )
+MODEL = fitted(Causal().save(Path(EVALUATION.name) / "model"))
+SAY_MORE: tuple[Stage, ...] = (AiText(language_model=str(MODEL), uncertain=(0, 1)),)  # with what is optional
 
 each_stage = pytest.mark.parametrize(
     "stage",
-    [*READY, *SET_UP],
-    ids=[*(stage.name for stage in READY), *(f"{stage.name} set up" for stage in SET_UP)],
+    [*READY, *SET_UP, *SAY_MORE],
+    ids=[*(stage.name for stage in READY), *(f"{stage.name} set up" for stage in (*SET_UP, *SAY_MORE))],
 )
 some = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
