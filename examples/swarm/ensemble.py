@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from examples.swarm.model import Batch, Parameters, Shape, following, hidden
+from examples.swarm.model import INPUTS, Batch, Parameters, Shape, following, hidden
 from examples.swarm.train import load
 from pipelines.feed import TokenFeed, jax_batches
 from schemas.errors import ConfigError
@@ -47,7 +47,7 @@ def score(members: Sequence[tuple[Parameters, Shape]], batches: Iterable[Mapping
     parameters, shapes = zip(*members, strict=True)
     total, predicted = 0.0, 0
     for batch in batches:
-        seen = {name: batch[name] for name in ("tokens", "position_ids", "segment_ids")}
+        seen = {name: batch[name] for name in INPUTS}
         loss, number = losses_together(parameters, seen, shapes)
         total, predicted = total + float(loss), predicted + int(number)
     if not predicted:

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 Parameters = dict[str, jax.Array]
-Batch = Mapping[str, jax.Array]  # of `pipelines.feed.jax_batches`
+Batch = Mapping[str, jax.Array]  # of `pipelines.feed.jax_batches`, each (batch, context)
+INPUTS = ("tokens", "position_ids", "segment_ids")
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,6 @@ def initial(shape: Shape, seed: int) -> Parameters:
 def count(parameters: Parameters) -> int:
     """Return how many numbers a model holds."""
     return sum(one.size for one in parameters.values())
-
-
-def log_probabilities(parameters: Parameters, shape: Shape, batch: Batch) -> jax.Array:
-    """Return what is expected after each token, shape (batch, context, vocabulary): small batches only."""
-    return jax.nn.log_softmax(hidden(parameters, shape, batch) @ parameters["embed"].T)
 
 
 def losses(parameters: Parameters, shape: Shape, batch: Batch) -> tuple[jax.Array, jax.Array]:

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from examples.swarm.model import Batch, Parameters, Shape, count, initial, losses
+from examples.swarm.model import INPUTS, Batch, Parameters, Shape, count, initial, losses
 from pipelines.feed import TokenFeed, jax_batches
 from pipelines.tokens import sets
 from schemas.errors import ConfigError
@@ -61,16 +61,20 @@ def beginner(shape: Shape, seed: int) -> Learner:
     return Learner(parameters, empty, empty, jnp.zeros((), jnp.int32))
 
 
-def learning_rate(step: jax.Array, settings: Settings) -> jax.Array:
-    """Return the rate of a step: up from zero, level, and down to zero at the end of each turn."""
+def learning_rate(step: int, settings: Settings) -> float:
+    """Return the rate of a step: up from zero, level, and down to zero at the end of each turn.
+
+    >>> [round(learning_rate(step, Settings(steps=10, rate=8, warm_up=4)), 1) for step in range(11)]
+    [2.0, 4.0, 6.0, 8.0, 8.0, 8.0, 8.0, 8.0, 5.3, 2.7, 2.0]
+    """
     place = step % settings.steps
     up = (place + 1) / settings.warm_up
     down = (settings.steps - place) / max(1, settings.cool_down * settings.steps)
-    return settings.rate * jnp.minimum(1, jnp.minimum(up, down))
+    return settings.rate * min(1, up, down)
 
 
-@partial(jax.jit, static_argnames=("shape", "settings"))
-def learn(learner: Learner, batch: Batch, shape: Shape, settings: Settings) -> tuple[Learner, jax.Array]:
+@partial(jax.jit, static_argnames=("shape", "decay"))
+def learn(learner: Learner, batch: Batch, shape: Shape, rate: float, decay: float) -> tuple[Learner, jax.Array]:
     """Take one step of AdamW (Loshchilov and Hutter 2019); return the learner after it and the loss before it."""
 
     def mean_loss(parameters: Parameters) -> jax.Array:
@@ -78,13 +82,13 @@ def learn(learner: Learner, batch: Batch, shape: Shape, settings: Settings) -> t
         return total / jnp.maximum(predicted, 1)
 
     loss, gradients = jax.value_and_grad(mean_loss)(learner.parameters)
-    step, rate = learner.step + 1, learning_rate(learner.step, settings)
+    step = learner.step + 1
     first = jax.tree.map(lambda mean, new: FIRST * mean + (1 - FIRST) * new, learner.first, gradients)
     second = jax.tree.map(lambda mean, new: SECOND * mean + (1 - SECOND) * new**2, learner.second, gradients)
 
     def moved(value: jax.Array, mean: jax.Array, square: jax.Array) -> jax.Array:
         direction = (mean / (1 - FIRST**step)) / (jnp.sqrt(square / (1 - SECOND**step)) + 1e-8)
-        return value - rate * (direction + settings.decay * value)
+        return value - rate * (direction + decay * value)
 
     return Learner(jax.tree.map(moved, learner.parameters, first, second), first, second, step), loss
 
@@ -129,11 +133,12 @@ def take_turn(data: Path, member: str, path: Path, settings: Settings, **options
     if int(learner.step) % settings.steps:  # killed in the middle of its turn
         feed.load_state_dict(about["feed"])
     note: Note = options.get("note") or (lambda step, loss: None)
+    step = int(learner.step)
     with closing(jax_batches(feed)) as batches:
         for batch in batches:
-            seen = {name: batch[name] for name in ("tokens", "position_ids", "segment_ids")}
-            learner, loss = learn(learner, seen, shape, settings)
-            step = int(learner.step)
+            seen = {name: batch[name] for name in INPUTS}
+            learner, loss = learn(learner, seen, shape, learning_rate(step, settings), settings.decay)
+            step += 1
             over = step % settings.steps == 0
             if over or step % settings.save_every == 0:
                 save(path, learner, about | {"feed": feed.state_dict()})
