@@ -1,19 +1,27 @@
-"""A rank that is killed: reads a token set and appends a line for each batch to a file, until somebody ends it.
-
-python -m bench.feed_consumer FOLDER MEMBER RANK WORLD BATCH LOG [STATE]
-"""
+"""A rank that is killed: reads a token set and appends a line for each batch to a file, until somebody ends it."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.feed import TokenFeed
 
 SEED = 7
+
+
+class Rank(NamedTuple):
+    """Which rank reads what, from which state on, and where it writes its lines."""
+
+    folder: str
+    member: str
+    rank: int
+    world: int
+    batch: int
+    log: str
+    state: dict[str, Any] | None
 
 
 def entry(batch: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
@@ -23,16 +31,11 @@ def entry(batch: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     return {"rows": [row for row in rows if row[0] >= 0], "state": state}
 
 
-def main() -> None:
+def consume(rank: Rank) -> None:
     """Read until killed."""
-    folder, member, rank, world, batch, log, *state = sys.argv[1:]
-    feed = TokenFeed(folder, member, int(rank), int(world), SEED, int(batch))
-    if state:
-        feed.load_state_dict(json.loads(state[0]))
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    feed = TokenFeed(rank.folder, rank.member, rank.rank, rank.world, SEED, rank.batch)
+    if rank.state is not None:
+        feed.load_state_dict(rank.state)
+    file = os.open(rank.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for found in feed:
         os.write(file, (json.dumps(entry(found, feed.state_dict())) + "\n").encode())
-
-
-if __name__ == "__main__":
-    main()

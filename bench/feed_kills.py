@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import multiprocessing
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import feed_consumer, side
+from bench import feed_consumer
 from bench.prepare import BenchError, say
 from pipelines.feed import TokenFeed
 
@@ -30,6 +27,8 @@ class Kills:
     def __init__(self, out: Path, work: Path) -> None:
         self._out, self._work = out, work
         self._draw = random.Random(SEED)
+        self._processes = multiprocessing.get_context("forkserver")  # it imports what they need once
+        self._processes.set_forkserver_preload(["__main__", "bench.feed_consumer"])
         self._state: dict[str, Any] | None = None
         self._expected = self._undisturbed()
         self._held: list[list[int]] = []
@@ -69,19 +68,18 @@ class Kills:
         children = []
         for rank, log in enumerate(logs):
             log.unlink(missing_ok=True)
-            words = [self._out, MEMBER, rank, world, batch, log]
-            words += [json.dumps(self._state)] if self._state else []
-            command = [sys.executable, "-m", "bench.feed_consumer", *map(str, words)]
-            children.append(subprocess.Popen(command, cwd=side.ROOT))
+            told = feed_consumer.Rank(str(self._out), MEMBER, rank, world, batch, str(log), self._state)
+            children.append(self._processes.Process(target=feed_consumer.consume, args=(told,), daemon=True))
+            children[-1].start()
         try:
-            self._wait(logs[self._draw.randrange(world)], self._draw.randint(1, 25))
+            self._wait(logs[self._draw.randrange(world)], self._draw.randint(1, 40))
             time.sleep(self._draw.random() / 50)
         finally:
             self._draw.shuffle(children)
             for child in children:
-                os.kill(child.pid, signal.SIGKILL)
+                child.kill()  # SIGKILL
             for child in children:
-                child.wait()
+                child.join()
         return [_lines(log) for log in logs]
 
     def _wait(self, log: Path, lines: int) -> None:

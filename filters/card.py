@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ _COLUMNS = (
     "false_positive_rate",
     "calibration_error",
 )
+_MIDDLE_COLUMNS = (*_COLUMNS, "share_of_rows", "people_above")
 
 
 def describe(
@@ -85,19 +86,22 @@ def write_model(model: Classifier | StyleModel, card: Mapping[str, Any], folder:
 def page(card: Mapping[str, Any]) -> str:
     """Return the card as Markdown, figure for figure."""
     languages = ", ".join(card["languages"]) or "every language"
+    made_by = card.get("made_by", f"swarmfeed train {card['stage']} --data FILE... --out FOLDER")
     parts = [
         f"# Model card: {card['stage']}",
         f"A high score means: {card['question']}. Languages: {languages}; null elsewhere.",
         card.get("how") or _linear(card),
-        f"sha256 of `{WEIGHTS_FILE}`: `{card['sha256']}`",
+        f"sha256 of {card.get('sha256_of', f'`{WEIGHTS_FILE}`')}: `{card['sha256']}`",
         "## Data",
-        f"Made by `swarmfeed train {card['stage']} --data FILE... --out FOLDER` from {', '.join(card['files'])}.",
+        f"Made by `{made_by}` from {', '.join(card['files'])}.",
         *_data(card),
         "## Validation split, as it came",
         _table(_groups(card["validation"]["raw"])),
         "## Validation split, links, mentions, hashtags and emoji taken out",
         _table(_groups(card["validation"]["masked"])),
     ]
+    if "middle" in card:
+        parts += ["## The uncertain middle, of the validation split", _table(card["middle"], _MIDDLE_COLUMNS)]
     if "by_slice" in card["validation"]["raw"]:
         parts += [
             "## Slices of English",
@@ -148,10 +152,10 @@ def _groups(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {"all": figures["all"], **figures["by_set"], **figures["by_language"], **figures["by_length"]}
 
 
-def _table(groups: Mapping[str, Mapping[str, float]]) -> str:
-    rows = ["| rows of | " + " | ".join(name.replace("_", " ") for name in _COLUMNS) + " |"]
-    rows.append("|" + "---|" * (len(_COLUMNS) + 1))
+def _table(groups: Mapping[str, Mapping[str, float]], columns: Sequence[str] = _COLUMNS) -> str:
+    rows = ["| rows of | " + " | ".join(name.replace("_", " ") for name in columns) + " |"]
+    rows.append("|" + "---|" * (len(columns) + 1))
     for group, figures in groups.items():
-        cells = [figures.get(name, "-") for name in _COLUMNS]
+        cells = [figures.get(name, "-") for name in columns]
         rows.append(f"| {group} | {' | '.join(f'{c:.3f}' if isinstance(c, float) else str(c) for c in cells)} |")
     return "\n".join(rows)

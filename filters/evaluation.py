@@ -1,19 +1,17 @@
-"""Measure a classifier on labelled rows: as they came, and with the marks masked that vanish elsewhere."""
+"""Measure a model on labelled rows: as they came, and with the marks masked that vanish elsewhere."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.classifier import Classifier
 from filters.labelled import VALIDATION, Examples
 from filters.slices import slices
-from filters.style_model import StyleModel
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -21,6 +19,14 @@ Flags = npt.NDArray[np.bool_]
 _LENGTH_EDGES = (50, 100, 200)  # characters
 _LENGTHS = ("under 50 characters", "50 to 99", "100 to 199", "200 and more")
 _MARKS = re.compile(r"https?\S*|www\.\S+|@\w+|[#＃]\w+|[\u2600-\u27bf\U0001f000-\U0001fbff\ufe0f\ufffd]")
+
+
+class Scorer(Protocol):
+    """Whatever gives each text a score from 0 to 1, null where it cannot say."""
+
+    def score(self, texts: pa.Array, languages: pa.Array | None = None) -> pa.Array:
+        """Return a float32 for each text. Shape: (rows,) in and out."""
+        ...
 
 
 def masked(texts: pa.Array) -> pa.Array:
@@ -32,7 +38,7 @@ def masked(texts: pa.Array) -> pa.Array:
     return pa.array([" ".join(_MARKS.sub(" ", text).split()) for text in texts.to_pylist()], pa.string())
 
 
-def evaluate(model: Classifier | StyleModel, examples: Examples, sliced: bool = False) -> dict[str, Any]:
+def evaluate(model: Scorer, examples: Examples, sliced: bool = False) -> dict[str, Any]:
     """Return the figures of the VALIDATION rows, raw and masked: over all, by set, language, length and slice."""
     rows = examples.where(examples.parts == VALIDATION)
     languages = np.array(rows.languages.fill_null("und").to_pylist(), np.str_)

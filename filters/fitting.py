@@ -157,14 +157,17 @@ def _solve(rows: _Rows, settings: Settings, seed: int) -> Floats:
     """Return the weights that fit the rows. Shape: (ROWS + style + 1,)."""
     room = _room(rows, settings)
     ids, values, starts = rows.matrix
-    matrix = (ids, values * room[ids], starts)
+    order = np.argsort(-np.bincount(ids, minlength=_COLUMNS), kind="stable")  # side by side, the common fit a cache
+    place = np.empty(_COLUMNS, np.int32)
+    place[order] = np.arange(_COLUMNS, dtype=np.int32)
+    matrix = (place[ids], values * room[ids], starts)
     signs, costs = np.where(rows.labels, 1.0, -1.0), settings.cost * rows.weights
     state = start_dual(matrix, signs, costs, _COLUMNS)
     shuffle = np.random.RandomState(seed)  # its stream is frozen across NumPy versions
     for _ in range(_EPOCHS):
         if dual_epoch(shuffle.permutation(len(signs)), matrix, signs, costs, state) < _STILL:
             break
-    weights: Floats = state[0] * room
+    weights: Floats = state[0][place] * room
     return weights
 
 
@@ -215,3 +218,14 @@ def calibrate(scores: Floats, labels: npt.NDArray[np.bool_], weights: Floats) ->
         if np.abs(step).max() < 1e-9:
             break
     return max(0.0, float(line[0])), float(line[1])
+
+
+def ridge_logistic(inputs: Floats, labels: npt.NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the coefficients of a logistic regression under a ridge of 1 on each, by Newton's steps. Shape: (k,)."""
+    found = np.zeros(inputs.shape[1])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-inputs @ found))
+        slope = inputs.T @ (weights * (labels - chance)) - found
+        curve = (inputs * (weights * chance * (1 - chance))[:, None]).T @ inputs + np.eye(len(found))
+        found += np.linalg.solve(curve, slope)
+    return found

@@ -170,21 +170,24 @@ class KnownSet:
 UNKNOWN_LIMIT = "Trained on data that swarmfeed does not know: whoever gave it has to say what it leaves out."
 UNKNOWN_SET = KnownSet("not known to swarmfeed: ask whoever gave you the file")
 _GENUINE = {"quality": "good", "spam": "ham", "toxicity": "non-toxic", "ai_text": "human"}
+_ENGLISH = {"language": "en"}
 
 KNOWN_SETS: Mapping[str, KnownSet] = {
     "davidson": KnownSet(
-        "MIT", "83% offensive by sampling; known bias against African-American English", {"ai_text": "human"}
+        "MIT",
+        "83% offensive by sampling; known bias against African-American English",
+        {"ai_text": "human", **_ENGLISH},
     ),
     "cold_zh": KnownSet("Apache-2.0", "Chinese posts on region, gender and race"),
-    "toxigen_annotated": KnownSet("CDLA-Permissive-2.0", "machine-written sentences about groups", artefact=r"\\n"),
+    "toxigen_annotated": KnownSet("CDLA-Permissive-2.0", "machine-written sentences about groups", _ENGLISH, r"\\n"),
     "tweepfake": KnownSet("none stated; published for research", "tweets of bots and the people they imitate"),
     "f3_posts": KnownSet(
         "none stated; published for research", "gpt-3.5 rewrites of posts", artefact=r"(?s)^.*Revised post:"
     ),
     "electai": KnownSet("none stated; published for research", "falcon, llama-2 and mistral on one topic: elections"),
-    "sms_spam": KnownSet("free for all purposes", "British and Singaporean text messages", {}, r"<[#A-Z]+>", "0"),
-    "tubespam": KnownSet("CC BY 4.0", "comments under five music videos"),
-    "clickbait_headlines": KnownSet("MIT", "headlines; partly a detector of the source", {"spam": "ham"}),
+    "sms_spam": KnownSet("free for all purposes", "British and Singaporean text messages", _ENGLISH, r"<[#A-Z]+>", "0"),
+    "tubespam": KnownSet("CC BY 4.0", "comments under five music videos", _ENGLISH),
+    "clickbait_headlines": KnownSet("MIT", "headlines; partly a detector of the source", {"spam": "ham", **_ENGLISH}),
     "contrasts": KnownSet(
         "Apache-2.0", "sentences about groups from templates, written for this project", measured=False
     ),
@@ -251,7 +254,7 @@ def _read(stage: str, recipe: Recipe, file: Path, split: set[str]) -> Examples:
     if stage in known.every_row:
         labels = pa.array([known.every_row[stage]] * len(table), pa.string())
     _check_labels(stage, recipe, file, labels)
-    texts = _tidy(table["text"].combine_chunks().cast(pa.string()), known)
+    texts = tidied(table["text"].combine_chunks().cast(pa.string()), known)
     keep = pc.and_(texts.is_valid(), labels.is_valid())
     keep = pc.fill_null(keep, False)
     texts, labels, languages = texts.filter(keep), labels.filter(keep), languages.filter(keep)
@@ -302,7 +305,7 @@ def _check_labels(stage: str, recipe: Recipe, file: Path, labels: pa.Array) -> N
             )
 
 
-def _tidy(texts: pa.Array, known: KnownSet) -> pa.Array:
+def tidied(texts: pa.Array, known: KnownSet) -> pa.Array:
     """Clean texts as the stage before the classifiers does, and undo what a collection did to them."""
     clean, _ = clean_strings(texts)
     if known.artefact:

@@ -28,8 +28,9 @@ LOWEST, HIGHEST = 0.3, 0.9  # bounds of a threshold
 PRECISION = 0.5  # share of the stretches told to be in a language that shall be: more likely right than wrong
 POSTS_COUNT, EXAMPLES_COUNT = 12.0, 1.0  # what a set counts in a language beside the others: posts are what is to come
 EXAMPLE_SETS = frozenset(("tatoeba_laser", "lingua_ngrams"))
-OFTEN = 8.0  # what a language of `FREQUENT` counts beside another
-FREQUENT = frozenset(("ar", "de", "en", "es", "fr", "hi-Latn", "it", "pt", "ru"))
+OFTEN = dict.fromkeys(("ar", "de", "en", "es", "fr", "hi-Latn", "it", "pt", "ru"), 8.0)  # beside 1 of another
+SURER = {"hi-Latn": 0.6}
+"""Lowest confidence by language. Romanised Hindi shares words with English, of which platforms see far more."""
 
 WHOLE, FEW = 0, 3  # words of a stretch: all, or three to six
 EXAMPLE_STRETCHES, POST_STRETCHES = (WHOLE, 1, 1, 2, 2, FEW, FEW), (WHOLE, WHOLE, WHOLE, FEW, FEW)
@@ -45,6 +46,10 @@ class Lessons(NamedTuple):
     truth: Names
     sets: Names
     parts: npt.NDArray[np.int8]
+
+    def where(self, rows: npt.NDArray[np.bool_]) -> Lessons:
+        """Return the rows for which `rows` is true."""
+        return Lessons(self.texts.filter(pa.array(rows)), self.truth[rows], self.sets[rows], self.parts[rows])
 
 
 class _Cut(NamedTuple):
@@ -80,6 +85,7 @@ def fit(lessons: Lessons, seed: int = 0) -> LanguageModel:
         padded[: len(places)] = places
         tables[SCRIPTS[script]] = table._replace(languages=padded)
         needed[places] = np.maximum(needed[places], thresholds)
+        needed[places] = np.maximum(needed[places], [SURER.get(name, LOWEST) for name in shares])
     if not tables:
         raise ConfigError("train language: no script in which two languages are written: give texts of more languages")
     return LanguageModel(names, needed, tables)
@@ -161,7 +167,7 @@ def _stretches(cut: _Cut, lessons: Lessons, names: list[str], part: int, random:
 def _loads(stretches: _Stretches, lessons: Lessons, shares: Mapping[str, float]) -> npt.NDArray[np.float32]:
     """Weigh stretches so that languages count as they should, and in each language its sets. Mean about 1."""
     counts = np.array([EXAMPLES_COUNT if name in EXAMPLE_SETS else POSTS_COUNT for name in np.unique(lessons.sets)])
-    priors = np.array([share * (OFTEN if name in FREQUENT else 1) for name, share in shares.items()])
+    priors = np.array([share * OFTEN.get(name, 1.0) for name, share in shares.items()])
     cell = stretches.columns * len(counts) + stretches.sets
     sizes = np.bincount(cell, minlength=len(priors) * len(counts)).reshape(len(priors), len(counts))
     told = ((sizes > 0) * counts).sum(axis=1)

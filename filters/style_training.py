@@ -23,7 +23,7 @@ from filters.babble import babble
 from filters.card import describe, write_model
 from filters.clean_text import clean_strings
 from filters.evaluation import evaluate, masked, measure
-from filters.fitting import calibrate
+from filters.fitting import calibrate, ridge_logistic
 from filters.kernels.style import MAX_CHARS, style_rows
 from filters.kernels.style_features import STYLE_FEATURES
 from filters.kernels.timelines import TIMELINE_FEATURES
@@ -219,12 +219,7 @@ def _weigh_timelines(model: StyleModel, rows: Examples, makers: Names, seed: int
     found = measure_timelines(model, lines)
     means, deviations = found.mean(axis=0), found.std(axis=0) + 1e-6
     inputs = np.column_stack([np.clip((found - means) / deviations, -4, 4), np.ones(len(found))])
-    weights = np.zeros(inputs.shape[1])
-    for _ in range(50):  # Newton steps for ridge logistic regression
-        chance = 1 / (1 + np.exp(-inputs @ weights))
-        slope = inputs.T @ (labels - chance) - weights
-        curve = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + np.eye(len(weights))
-        weights += np.linalg.solve(curve, slope)
+    weights = ridge_logistic(inputs, labels, np.ones(len(labels)))
     return np.stack([np.append(means, 0), np.append(deviations, 1), weights])
 
 

@@ -167,8 +167,8 @@ class Verdict:
     drop_templates: bool = True
     max_bait_share: Threshold = 0.2
     min_quality: Threshold = 0.02  # the trained heads know little: heed them at their far ends alone
-    max_spam: Threshold = 0.95
-    max_toxicity: Threshold = 0.97  # profanity scores high too, and alone it is not abuse
+    max_spam: Threshold = 0.98
+    max_toxicity: Threshold = 0.99  # profanity scores high too, and alone it is not abuse
     max_ai_text: Threshold = None  # the post alone says too little to drop it on; who flags, flags at AI_TEXT_FLAG
     max_ai_evidence: Threshold = None  # of all its author's posts in the step
     max_contamination: Threshold = 0.0  # null without evaluation files, and null is no reason

@@ -147,14 +147,24 @@ def train(
         str | None,
         typer.Option("--positive", metavar="LABEL", help="A classifier's label of your own that a high score means."),
     ] = None,
+    language_model: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For ai_text: fit this exported model to posts that style leaves open."),
+    ] = None,
+    models: Models = [],  # noqa: B006
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Train the model of a stage, or a tokenizer, from labelled Parquet files and write its card."""
-    from pipelines.training import train as train_model
+    from pipelines import training
 
     with notes.status(f"training {stage}"):
-        card = train_model(stage, data, out, seed, positive)
+        if language_model is None:
+            card = training.train(stage, data, out, seed, positive)
+        else:
+            style = read_config(None, [], models).stages.get(stage, {}).get("model", "shipped")
+            order = training.Order(str(language_model), style, positive)
+            card = training.train_middle(stage, data, out, order)
     if as_json:
         print_json(card)
     else:

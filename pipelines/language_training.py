@@ -15,11 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters import language, language_fit, language_lid
-from filters.clean_text import clean_strings
 from filters.evaluation import masked
 from filters.kernels.readable import readable
 from filters.kernels.utf8 import string_array, utf8_buffers
-from filters.labelled import FIT, VALIDATION, is_validation, name_of, part_of, read_labelled
+from filters.labelled import (
+    FIT,
+    KNOWN_SETS,
+    UNKNOWN_SET,
+    VALIDATION,
+    is_validation,
+    name_of,
+    part_of,
+    read_labelled,
+    tidied,
+)
+from filters.language_doubts import doubted
 from filters.language_fit import Lessons
 from filters.language_model import CARD_FILE, WEIGHTS_FILE, load, read_weights
 from filters.language_names import COMMON, LEFT_OUT, UNKNOWN, bcp47
@@ -44,13 +54,16 @@ def train_language(files: Sequence[Path], folder: Path, seed: int = 0) -> dict[s
     """Fit the language model, measure the stage with it, write both and return the card.
 
     A set with a `*.val.parquet` file is measured on that; of any other a tenth, by a hash of the text, is held out.
+    Posts whose label is doubtful (`language_doubts`) are not learnt from, and measured with the others and without.
     """
     posts = _read(files)
     if not (posts.parts == FIT).any():
         raise ConfigError("train language: no rows to fit on: give a file that is not named *.val.parquet")
-    weights = language_fit.fit(posts, seed).to_bytes()
+    doubts = doubted(posts, seed)
+    held = posts.parts == VALIDATION
+    weights = language_fit.fit(posts.where(held | ~doubts), seed).to_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()
-    card = {"stage": "language", "sha256": sha256, "seed": seed, **describe(files, posts)}
+    card = {"stage": "language", "sha256": sha256, "seed": seed, **describe(files, posts, doubts)}
     card["files"] = {
         WEIGHTS_FILE: sha256,
         "lid.176.ftz": hashlib.sha256(language_lid.model_file().read_bytes()).hexdigest(),
@@ -58,17 +71,13 @@ def train_language(files: Sequence[Path], folder: Path, seed: int = 0) -> dict[s
     _write(folder, {WEIGHTS_FILE: weights, CARD_FILE: _dump(card)})
     stage = language.Language(model=str(folder))
     card["languages"] = sorted(language.supported(stage.weights))
-    card["validation"] = _evaluate(stage, _where(posts, posts.parts == VALIDATION))
+    card["validation"] = _evaluate(stage, posts.where(held), doubts[held])
     _write(folder, {PAGE_FILE: page(card).encode(), CARD_FILE: _dump(card)})
     return card
 
 
 def _dump(card: Mapping[str, Any]) -> bytes:
     return json.dumps(card, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def _where(posts: Lessons, rows: _Flags) -> Lessons:
-    return Lessons(posts.texts.filter(pa.array(rows)), posts.truth[rows], posts.sets[rows], posts.parts[rows])
 
 
 def _read(files: Sequence[Path]) -> Lessons:
@@ -79,14 +88,16 @@ def _read(files: Sequence[Path]) -> Lessons:
     posts = Lessons(pa.concat_arrays(texts), *map(np.concatenate, columns))
     held = posts.parts == VALIDATION
     known = pc.is_in(posts.texts, value_set=posts.texts.filter(pa.array(held))).to_numpy(zero_copy_only=False)
-    return _where(posts, held | ~known)
+    return posts.where(held | ~known)
 
 
 def _read_file(file: Path, has_validation_file: bool) -> Lessons:
-    table = read_labelled("language", file)
+    table, known = read_labelled("language", file), KNOWN_SETS.get(name_of(file), UNKNOWN_SET)
     column, labels = (table[name].combine_chunks().cast(pa.string()) for name in ("text", "label"))
+    if "language" in known.every_row:  # the labels are classes of another stage
+        labels = pa.array([known.every_row["language"]] * len(table), pa.string())
     keep = pc.and_(column.is_valid(), labels.is_valid())
-    texts, _ = clean_strings(column.filter(keep))
+    texts = tidied(column.filter(keep), known)
     names = labels.filter(keep).to_pylist()
     for name in sorted(set(names)):
         if not _TAG.fullmatch(name):
@@ -98,18 +109,18 @@ def _read_file(file: Path, has_validation_file: bool) -> Lessons:
     truth = np.array([bcp47(name) for name in names], np.str_)
     posts = Lessons(texts, truth, np.full(len(names), name_of(file)), parts)
     untaught = np.isin(truth, list(LEFT_OUT)) & (posts.sets == "tatoeba_laser") & (parts != VALIDATION)
-    return _where(posts, ~untaught)
+    return posts.where(~untaught)
 
 
-def _evaluate(stage: language.Language, posts: Lessons) -> dict[str, Any]:
+def _evaluate(stage: language.Language, posts: Lessons, doubts: _Flags) -> dict[str, Any]:
     """Return the figures of the held-out posts as they came, and with links, mentions, hashtags and emoji taken out."""
     return {
-        kind: _figures(stage, posts._replace(texts=texts))
+        kind: _figures(stage, posts._replace(texts=texts), doubts)
         for kind, texts in (("raw", posts.texts), ("masked", masked(posts.texts)))
     }
 
 
-def _groups(stage: language.Language, posts: Lessons) -> dict[str, dict[str, _Flags]]:
+def _groups(stage: language.Language, posts: Lessons, doubts: _Flags) -> dict[str, dict[str, _Flags]]:
     languages, counts = np.unique(posts.truth, return_counts=True)
     supported = np.isin(posts.truth, sorted(language.supported(stage.weights)))
     groups: dict[str, dict[str, _Flags]] = {"by_set": {}, "by_language": {}}
@@ -118,21 +129,23 @@ def _groups(stage: language.Language, posts: Lessons) -> dict[str, dict[str, _Fl
         groups["by_set"][name] = here
         groups["by_set"][f"{name}, known languages"] = here & supported
         groups["by_set"][f"{name}, common languages"] = here & np.isin(posts.truth, COMMON)
+        if (here & doubts).any():
+            groups["by_set"][f"{name}, doubtful labels left out"] = here & ~doubts
     for name in languages[counts >= LEAST_MEASURED].tolist():
         groups["by_language"][name] = posts.truth == name
     return groups
 
 
-def _figures(stage: language.Language, posts: Lessons) -> dict[str, Any]:
+def _figures(stage: language.Language, posts: Lessons, doubts: _Flags) -> dict[str, Any]:
     """Ask the stage about texts and measure its answers, over all, by group, and on words cut from sentences."""
     told, best = _ask(stage, posts.texts)
     out: dict[str, Any] = {"all": _measure(told, best, posts.truth)}
-    for kind, cells in _groups(stage, posts).items():
+    for kind, cells in _groups(stage, posts, doubts).items():
         out[kind] = {
             name: _measure(told[cell], best[cell], posts.truth[cell]) for name, cell in cells.items() if cell.any()
         }
     taught = load(stage.weights or read_weights(stage.model)).languages
-    sentences = _where(posts, (posts.sets == SENTENCES) & np.isin(posts.truth, taught))
+    sentences = posts.where((posts.sets == SENTENCES) & np.isin(posts.truth, taught))
     found = {name: _short(stage, sentences, words) for name, words in SHORT.items()} if len(sentences.truth) else {}
     return {**out, "short": found}
 

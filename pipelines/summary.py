@@ -15,7 +15,7 @@ from schemas.reasons import Reason
 from schemas.version import VERSION
 
 REPORT_SCHEMA = 1
-FILES = {"files", "model", "models"}  # settings of a stage that name files
+FILES = {"files", "language_model", "model", "models"}  # settings of a stage that name files
 
 
 def summarise(result: StepResult, shop: Workshop) -> dict[str, Any]:

@@ -113,7 +113,8 @@ class _Reader:
 def _batch(groups: Groups, places: Places, held: dict[int, Group], size: int) -> Batch:
     """Put a batch together; see `TokenFeed` for what is in it."""
     context = groups.version.context_tokens
-    tokens = np.zeros((size, context), np.int32)
+    tokens = np.empty((size, context), np.int32)
+    tokens[len(places.position) :] = 0
     filled = np.zeros(size, np.int32)
     position, sequence = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
     position[: len(places.position)] = places.position
@@ -140,13 +141,12 @@ def position_ids(boundaries: list[npt.NDArray[np.int32]], context_tokens: int) -
     >>> position_ids([np.array([0, 2, 3], np.int32), np.array([0], np.int32)], 4).tolist()
     [[0, 1, 0, 0], [0, 1, 2, 3]]
     """
-    counts = np.fromiter(map(len, boundaries), np.int64, len(boundaries))
-    rows = np.arange(len(boundaries), dtype=np.int32) * np.int32(context_tokens)
-    starts = np.concatenate(boundaries) + np.repeat(rows, counts)
-    lengths = np.diff(starts, append=np.int32(len(boundaries) * context_tokens))  # of a full row's padding: 0
-    places = np.arange(len(boundaries) * context_tokens, dtype=np.int32)
-    places -= np.repeat(starts, lengths)
-    return places.reshape(len(boundaries), context_tokens)
+    starts = np.concatenate(boundaries)
+    last = np.cumsum(np.fromiter(map(len, boundaries), np.int64, len(boundaries))) - 1
+    lengths = np.diff(starts, append=np.int32(0))
+    lengths[last] = context_tokens - starts[last]  # the padding: 0 in a full row
+    places = np.repeat(starts, lengths).reshape(len(boundaries), context_tokens)
+    return np.subtract(np.arange(context_tokens, dtype=np.int32), places, out=places)
 
 
 class _Background(Generic[Item]):

@@ -13,11 +13,11 @@ from pipelines.duplicates.search import Expiry
 from pipelines.exchange import Run, map_rows
 
 TASK_ROWS = {
-    "entries": 1 << 21,
-    "records": 1 << 18,
-    "copies": 1 << 21,
-    "events": 1 << 21,
-}  # what one task holds: about 100 MB at work
+    "entries": 1 << 20,
+    "records": 1 << 17,
+    "copies": 1 << 20,
+    "events": 1 << 20,
+}  # what one task holds: about 50 MB at work, less than a part of an epoch takes
 SAMPLES = 64  # keys of each file that the cuts are chosen from
 
 
@@ -31,7 +31,7 @@ def merge(run: Run, files: Sequence[RunFile], expiry: Expiry, folder: str) -> tu
     def work(task: int) -> RunFile:
         return merge_range(files, ranges[task], expiry, folder)
 
-    return tuple(file for file in run(len(ranges), work) if file.rows)
+    return tuple(file for file in run(len(ranges), work, even=True) if file.rows)
 
 
 def merge_range(files: Sequence[RunFile], keys: tuple[int | None, int | None], expiry: Expiry, folder: str) -> RunFile:

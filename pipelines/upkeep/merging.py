@@ -19,9 +19,9 @@ ORDER: Mapping[str, tuple[str, str]] = {  # a time and an id, as an epoch leaves
     "posts": ("created_at", "id"),
     "documents": ("created_at", "document_id"),
 }
-HELD_BYTES = 32 << 20  # of all files together, as Arrow
+HELD_BYTES = 16 << 20  # of all files together, as Arrow
 BATCH_ROWS = (64, 8192)  # of one file
-GROUP_ROWS, GROUP_BYTES = 16_384, 16 << 20  # of a row group that is written
+GROUP_ROWS, GROUP_BYTES = 8192, 8 << 20  # of a row group that is written
 _LAST = np.iinfo(np.int64).max  # a post without a time comes last
 
 

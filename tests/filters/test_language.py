@@ -305,7 +305,7 @@ def test_accuracy_on_real_tweets(real_data: Path) -> None:
     for lang, truth in zip(told, table["label"].to_pylist(), strict=True):
         right["hi-Latn" if truth == "hi-Latn" else "other"].append(lang == truth)
     assert np.mean(right["other"]) > 0.98
-    assert np.mean(right["hi-Latn"]) > 0.8  # one in eight is plain English
+    assert np.mean(right["hi-Latn"]) > 0.65  # one in four is plain English
 
 
 def test_plain_english_is_told_on_real_posts(real_data: Path) -> None:

@@ -151,6 +151,30 @@ def test_a_tenth_is_held_out_by_its_text_where_no_validation_file_is(tmp_path: P
     assert {name: sum(half[name] for half in halves) for name in whole} == whole
 
 
+def test_a_known_set_of_another_stage_lends_its_texts_to_its_language(tmp_path: Path) -> None:
+    lent = [(text, label, "en") for text, label, _ in spam_rows(5)]
+    files = [write(tmp_path / "a.parquet", language_rows(60, 3)), write(tmp_path / "sms_spam.train.parquet", lent)]
+    _, sms = train("language", files, tmp_path / "model")["data"]
+    assert (sms["set"], sms["licence"], sms["languages"]) == ("sms_spam", "free for all purposes", 1)
+    assert sum(sms["rows"].values()) == len(lent)
+
+
+def test_posts_that_contradict_their_label_are_not_learnt_and_counted_apart(tmp_path: Path) -> None:
+    def wrong(count: int, seed: int) -> list[Row]:
+        return [(text, "de", "de") for text in sentences(SENTENCES["en"], count, seed)]
+
+    files = [
+        write(tmp_path / "mine.train.parquet", [*language_rows(220, 3), *wrong(30, 21)]),
+        write(tmp_path / "mine.val.parquet", [*language_rows(20, 4), *wrong(10, 22)]),
+    ]
+    card = train("language", files, tmp_path / "model")
+    (data,) = card["data"]
+    assert data["left_out_as_doubtful"] == {"de": 30}
+    assert (data["rows"]["fit"] + data["rows"]["tune"], data["rows"]["validation"]) == (660, 70)
+    figures = card["validation"]["raw"]["by_set"]
+    assert figures["mine, doubtful labels left out"]["accuracy"] > figures["mine"]["accuracy"]
+
+
 def test_a_text_to_validate_on_is_not_fitted_on(tmp_path: Path) -> None:
     rows = language_rows(40, 3)
     named = [write(tmp_path / "a.train.parquet", rows), write(tmp_path / "a.val.parquet", rows[:15])]
