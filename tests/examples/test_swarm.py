@@ -96,9 +96,7 @@ def test_a_token_sees_the_earlier_ones_of_its_document_alone(parameters: model.P
 
 def test_the_loss_is_of_tokens_that_follow_in_their_document(parameters: model.Parameters) -> None:
     chance = np.random.default_rng(2)
-    rows = [
-        [chance.integers(0, SHAPE.vocabulary, size).tolist() for size in sizes] for sizes in ((7, 1, 30), (), (512,))
-    ]
+    rows = [[chance.integers(0, SHAPE.vocabulary, size).tolist() for size in sizes] for sizes in ((7, 1, 30), (), (512,))]
     batch = batch_of(rows)
     logits = np.asarray(HIDDEN(parameters, SHAPE, batch) @ parameters["embed"].T, np.float64)
     said = logits - np.log(np.exp(logits).sum(-1, keepdims=True))

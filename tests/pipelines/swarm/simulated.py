@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from epochs import Output
 
@@ -24,6 +25,55 @@ from schemas.tokens import Manifest
 LINES = 4000
 DAYS = 7
 LATE = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+WORDS = [
+    "harbour",
+    "walnut",
+    "bridge",
+    "choir",
+    "ferry",
+    "lantern",
+    "museum",
+    "orchard",
+    "quarry",
+    "violin",
+    "market",
+    "teacher",
+    "garden",
+    "winter",
+    "river",
+    "stone",
+    "paper",
+    "engine",
+    "island",
+    "baker",
+    "ladder",
+    "window",
+    "summer",
+    "captain",
+    "copper",
+    "meadow",
+    "village",
+    "letter",
+    "basket",
+    "candle",
+    "mirror",
+    "thunder",
+    "carpet",
+    "shoulder",
+    "pocket",
+    "forest",
+    "butter",
+    "castle",
+    "silver",
+    "needle",
+    "feather",
+    "planet",
+    "kitchen",
+    "blanket",
+    "hammer",
+    "tunnel",
+]
 
 MEMBERS: dict[str, Any] = {
     "all": {"window": {"days": 3}, "context_tokens": 512, "replay": {"share": 0.3, "days": 2}},
@@ -69,9 +119,8 @@ def forget_posts(out: Path, *ids: str) -> None:
 
 def late_post(number: int, **more: Any) -> dict[str, Any]:
     """A post that nobody made before."""
-    words = ["harbour", "walnut", "bridge", "choir", "ferry", "lantern", "museum", "orchard", "quarry", "violin"]
-    said = " ".join(words[(number * step) % 10] for step in (1, 3, 7))
-    text = f"Number {number}: the old {said} was painted by its neighbours over the summer holidays."
+    words = np.random.default_rng(number).permutation(WORDS)[:14]
+    text = f"{' '.join(words)}. ".capitalize()
     made = LATE + timedelta(minutes=number)
     return {"id": f"late{number}", "author_id": f"late-author{number}", "created_at": made, "text": text, **more}
 
