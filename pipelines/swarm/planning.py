@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import failures, session, tables
-from pipelines.exchange import Run, in_groups, on_executors
+from pipelines import failures, tables
+from pipelines.exchange import Run, in_groups
 from pipelines.index import STATE
 from pipelines.swarm.candidates import Gathering
 from pipelines.swarm.counts import gather_counts
@@ -96,7 +96,7 @@ def make_plan(order: PublishOrder) -> dict[str, Planned]:
     scratch = root / STATE / f"plan-{uuid.uuid4().hex}"
     try:
         with failures.explained():
-            run = on_executors(session.start(order.config.spark))
+            run = order.start()
             found = survey(Looking(root, run, str(scratch), order.until), members, tokenizer)
             figures = _figures(root, run, found, tokenizer, scratch)
     finally:

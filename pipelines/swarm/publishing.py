@@ -57,6 +57,11 @@ class PublishOrder:
     config: Config = field(default_factory=Config)
     members: tuple[str, ...] = ()
     until: int | None = None
+    run: Run | None = None  # does the tasks, instead of Spark
+
+    def start(self) -> Run:
+        """Return what does the tasks; Spark starts for it."""
+        return self.run or on_executors(session.start(self.config.spark))
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def run_publish(order: PublishOrder) -> dict[str, Any]:
     root, stages, schemas, index = open_workplace(order.out, order.config)
     with failures.explained(), claim(root, schemas, index) as staging:
         tables.check_tables(root, schemas)
-        run = on_executors(session.start(order.config.spark))
+        run = order.start()
         place = Workplace(root, staging, run, order.config, stages, schemas, index, order.swarm.keep_versions)
         forget_first(place)
         found = survey(Looking(root, run, place.scratch, order.until), members, tokenizer)

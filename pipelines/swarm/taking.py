@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import failures, session, tables
-from pipelines.exchange import Run, on_executors
+from pipelines import failures, tables
+from pipelines.exchange import Run
 from pipelines.ledger import claim
 from pipelines.swarm.days import name_of, newest_day, window
 from pipelines.swarm.inputs import look
@@ -98,7 +98,7 @@ def _when_needed(order: PublishOrder) -> Run:
     """Return what starts Spark for the first task."""
 
     def run(count: int, work: Any, even: bool = False) -> list[Any]:
-        return on_executors(session.start(order.config.spark))(count, work, even) if count else []
+        return order.start()(count, work, even) if count else []
 
     return run
 
@@ -116,7 +116,7 @@ def take(order: PublishOrder, name: str) -> dict[str, Any]:
     with failures.explained(), claim(root, schemas, index) as staging, hold_rota(root):
         tables.check_tables(root, schemas)
         _refuse_second(root, name)
-        run = on_executors(session.start(order.config.spark))
+        run = order.start()
         place = Workplace(root, staging, run, order.config, stages, schemas, index, order.swarm.keep_versions)
         forget_first(place)
         chosen = _chosen(root, order, name)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,7 +15,7 @@ from simulated import simulate
 
 
 @pytest.fixture(scope="session")
-def week(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output folder that no test writes to."""
     return simulate(tmp_path_factory.mktemp("week"))
 

@@ -2,25 +2,78 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from output import curate
+import numpy as np
+import pyarrow as pa
+from epochs import Output
 
-from pipelines.forget import ForgetOrder
-from pipelines.forget import run as forget
+from pipelines.exchange import in_this_process
 from pipelines.simulate import Simulation, write
+from pipelines.sources import plan_splits, read_split
 from pipelines.swarm.publishing import PublishOrder, run_publish
 from pipelines.tokens import sets
+from pipelines.upkeep.forgetting import forget
+from pipelines.upkeep.requests import Request, leave
+from schemas.config import InputConfig
 from schemas.swarm import Swarm
 from schemas.tokens import Manifest
 
 LINES = 4000
 DAYS = 7
 LATE = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+WORDS = [
+    "harbour",
+    "walnut",
+    "bridge",
+    "choir",
+    "ferry",
+    "lantern",
+    "museum",
+    "orchard",
+    "quarry",
+    "violin",
+    "market",
+    "teacher",
+    "garden",
+    "winter",
+    "river",
+    "stone",
+    "paper",
+    "engine",
+    "island",
+    "baker",
+    "ladder",
+    "window",
+    "summer",
+    "captain",
+    "copper",
+    "meadow",
+    "village",
+    "letter",
+    "basket",
+    "candle",
+    "mirror",
+    "thunder",
+    "carpet",
+    "shoulder",
+    "pocket",
+    "forest",
+    "butter",
+    "castle",
+    "silver",
+    "needle",
+    "feather",
+    "planet",
+    "kitchen",
+    "blanket",
+    "hammer",
+    "tunnel",
+]
 
 MEMBERS: dict[str, Any] = {
     "all": {"window": {"days": 3}, "context_tokens": 512, "replay": {"share": 0.3, "days": 2}},
@@ -46,31 +99,41 @@ def simulate(folder: Path) -> Path:
     raw = folder / "posts.jsonl"
     write(Simulation(posts=LINES, seed=3, rate=LINES / (DAYS * 86_400)), raw)
     out = folder / "curated"
-    curate([raw], out)
-    forget(ForgetOrder(out))
+    read = [records for split in plan_splits([str(raw)], InputConfig()) for records in read_split(split, InputConfig())]
+    posts, events = (pa.concat_batches([getattr(one, name) for one in read]) for name in ("posts", "tombstones"))
+    Output(out).epoch(posts.to_pylist(), events.to_pylist())
+    forget(Output(out).upkeep())
     return out
 
 
 def add_posts(out: Path, posts: Sequence[dict[str, Any]]) -> None:
     """Curate more posts into a folder."""
-    raw = out.parent / f"{out.name}-more.jsonl"
-    raw.write_text("".join(json.dumps(post, default=str) + "\n" for post in posts))
-    curate([raw], out)
+    Output(out).epoch(posts)
+
+
+def forget_posts(out: Path, *ids: str) -> None:
+    """Take posts out of a folder."""
+    leave(out, Request(ids=ids))
+    forget(Output(out).upkeep())
 
 
 def late_post(number: int, **more: Any) -> dict[str, Any]:
     """A post that nobody made before."""
-    words = ["harbour", "walnut", "bridge", "choir", "ferry", "lantern", "museum", "orchard", "quarry", "violin"]
-    said = " ".join(words[(number * step) % 10] for step in (1, 3, 7))
-    text = f"Number {number}: the old {said} was painted by its neighbours over the summer holidays."
-    made = (LATE + timedelta(minutes=number)).isoformat()
+    words = np.random.default_rng(number).permutation(WORDS)[:14]
+    text = f"{' '.join(words)}. ".capitalize()
+    made = LATE + timedelta(minutes=number)
     return {"id": f"late{number}", "author_id": f"late-author{number}", "created_at": made, "text": text, **more}
 
 
 def publish(out: Path, file: Swarm | None = None, until: int | None = None) -> dict[str, Any]:
     """Publish and return what became of each member."""
-    told: dict[str, Any] = run_publish(PublishOrder(out, file or swarm(), until=until))["members"]
+    told: dict[str, Any] = run_publish(asked(out, file, until))["members"]
     return told
+
+
+def asked(out: Path, file: Swarm | None = None, until: int | None = None) -> PublishOrder:
+    """What is asked of a command, done in this process."""
+    return PublishOrder(out, file or swarm(), until=until, run=in_this_process)
 
 
 def newest(out: Path, member: str) -> Manifest:

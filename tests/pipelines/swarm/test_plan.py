@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
-from simulated import MEMBERS, newest, publish, swarm
+from simulated import MEMBERS, asked, newest, publish, swarm
 
 from pipelines.swarm.days import newest_day, parse_until, window
 from pipelines.swarm.planning import Planned, make_plan, notes, print_plan
-from pipelines.swarm.publishing import PublishOrder
 from pipelines.tokens.tokenizer import load_tokenizer
 from schemas.errors import ConfigError
 from schemas.swarm import Swarm
@@ -22,7 +22,7 @@ Copy = Callable[..., Path]
 
 
 def plan(out: Path, file: Swarm | None = None, until: str | None = None) -> dict[str, Planned]:
-    return make_plan(PublishOrder(out, file or swarm(), until=parse_until(until)))
+    return make_plan(asked(out, file, parse_until(until)))
 
 
 def everything(root: Path) -> dict[str, tuple[int, int]]:
@@ -97,7 +97,7 @@ def test_what_cannot_be_met_is_said(folder: Copy, member: dict[str, Any], said: 
 
 def test_a_member_that_is_not_there_is_named(folder: Copy) -> None:
     with pytest.raises(ConfigError, match=r"member 'smal': no such member: did you mean 'small'\?"):
-        make_plan(PublishOrder(folder(), swarm(), members=("smal",)))
+        make_plan(replace(asked(folder()), members=("smal",)))
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:

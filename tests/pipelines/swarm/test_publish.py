@@ -5,25 +5,25 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from simulated import MEMBERS, add_posts, late_post, newest, publish, shards, swarm
+from pyspark.sql import SparkSession
+from simulated import MEMBERS, add_posts, asked, forget_posts, late_post, newest, publish, shards, swarm
 
 from pipelines.feed import TokenFeed
-from pipelines.forget import ForgetOrder
-from pipelines.forget import run as forget
 from pipelines.ledger import claim
 from pipelines.swarm.days import day_of, name_of, parse_until
+from pipelines.swarm.publishing import run_publish
 from pipelines.tables import open_table
 from pipelines.tokens import sets
 from pipelines.tokens.packed import span_rows
 from pipelines.tokens.tokenizer import load_tokenizer
-from pipelines.upkeep.requests import Request
 from pipelines.upkeep.verifying import verify_forgotten
 from schemas.errors import ConfigError
 from schemas.tokens import Manifest
@@ -59,6 +59,14 @@ def test_publishing_day_by_day_equals_a_full_rebuild(folder: Copy) -> None:
         assert one.model_copy(update=same) == other.model_copy(update=same)
         assert not sets.verify(step / sets.folder_name(one))
         assert (told[member]["days_made"], made[member]["days_made"]) == (2, 5)
+
+
+def test_executors_do_as_this_process_does(folder: Copy, spark: SparkSession) -> None:
+    here, there = folder("here"), folder("there")
+    publish(here)
+    run_publish(replace(asked(there), run=None))
+    for member in MEMBERS:
+        assert shards(here, newest(here, member)) == shards(there, newest(there, member))
 
 
 def test_yesterdays_days_are_the_same_files(folder: Copy) -> None:
@@ -146,7 +154,7 @@ def test_a_forgotten_post_is_in_no_version_and_its_day_is_made_anew(folder: Copy
     out = folder()
     publish(out, until=days("2026-01-06"))
     gone = documents(out, newest(out, "all"), "2026-01-05")[0]["document_id"]
-    forget(ForgetOrder(out, Request(ids=(gone,))))
+    forget_posts(out, gone)
     rewritten = newest(out, "all")
     assert gone not in {row["document_id"] for row in documents(out, rewritten)}
     assert rewritten.swarm is not None
@@ -173,7 +181,7 @@ def test_a_trainer_reads_what_was_published(folder: Copy) -> None:
 def test_one_clock_in_the_future_moves_nothing(folder: Copy) -> None:
     out = folder()
     told = publish(out)
-    add_posts(out, [late_post(1, created_at="2099-06-01T00:00:00Z")])
+    add_posts(out, [late_post(1, created_at=datetime(2099, 6, 1, tzinfo=UTC))])
     assert publish(out)["all"] == {**told["all"], "new": False, "days_made": 0}
 
 

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from simulated import newest, publish, swarm
+from simulated import asked as order
+from simulated import forget_posts, newest, publish, swarm
 
-from pipelines.forget import ForgetOrder
-from pipelines.forget import run as forget
 from pipelines.swarm.days import parse_until
 from pipelines.swarm.publishing import PublishOrder
 from pipelines.swarm.rota import FILE, Rota, Turn, mark_done, read_rota, until, write_rota
 from pipelines.swarm.seen import SEEN
 from pipelines.swarm.taking import list_due, retrain, take, trained_words
 from pipelines.tokens import sets
-from pipelines.upkeep.requests import Request
 from schemas.errors import ConfigError, RunError
 
 Copy = Callable[..., Path]
@@ -33,7 +31,7 @@ def turn(version: str = "v000001", hours: float = 24, last_day: str = "2026-05-0
 
 
 def asked(out: Path, until: str | None = None) -> PublishOrder:
-    return PublishOrder(out, swarm(), until=parse_until(until))
+    return order(out, until=parse_until(until))
 
 
 def test_two_are_never_out_at_once() -> None:
@@ -120,7 +118,7 @@ def test_a_deletion_names_the_members_to_retrain_though_the_version_has_gone(fol
     for day in ("2026-01-05", "2026-01-06", "2026-01-07"):
         publish(out, swarm(keep_versions=1), parse_until(day))
     assert retrain(out) == []
-    forget(ForgetOrder(out, Request(ids=(gone,))))
+    forget_posts(out, gone)
     (found,) = retrain(out)
     assert (found.member, found.posts, found.pending, found.versions) == ("all", 1, 1, ("v000001",))
     assert trained_words(found).endswith("1 since its last turn: retrain it")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from simulated import add_posts, late_post, newest, publish, shards, swarm
+from simulated import add_posts, asked, late_post, newest, publish, shards, swarm
 
 from pipelines.swarm.days import parse_until
 from pipelines.swarm.planning import make_plan
-from pipelines.swarm.publishing import PublishOrder
 from pipelines.tokens import sets
 from pipelines.tokens.packed import span_rows
 from pipelines.tokens.tokenizer import load_tokenizer
@@ -34,7 +34,7 @@ def talk(name: int, *hours: int) -> list[dict[str, Any]]:
     """A conversation: a post and answers, each to the one before, made so many hours after 2026-01-02."""
     posts = []
     for place, hour in enumerate(hours):
-        made = f"2026-01-{2 + hour // 24:02d}T{hour % 24:02d}:00:00Z"
+        made = datetime(2026, 1, 2, tzinfo=UTC) + timedelta(hours=hour)
         more = {"reply_to_id": f"late{name + place - 1}", "conversation_id": f"late{name}"} if place else {}
         posts.append(late_post(name + place, created_at=made, **more))
     return posts
@@ -65,8 +65,8 @@ def test_a_conversation_stands_whole_on_the_day_of_its_newest_post(folder: Copy)
     assert "20260102" in found["late200"]["file"]
     assert "late300" not in found  # its last answer came on the sixth: it is not closed
     text = load_tokenizer("default").decode(found["late200"]["tokens"])
-    assert text.startswith("A: Number 200:")
-    assert "\nB: Number 201:" in text
+    said = [late_post(number)["text"].strip() for number in (200, 201)]
+    assert text == f"A: {said[0]}\nB: {said[1]}"
 
 
 def test_conversations_published_day_by_day_equal_a_full_rebuild(folder: Copy) -> None:
@@ -97,6 +97,6 @@ def test_a_plan_of_conversations_is_estimated_and_near(folder: Copy, template: s
     out = folder()
     add_posts(out, [*talk(100, 1, 3, 26), *talk(200, 5, 6)])
     members = {"trees": {**TREES["trees"], "template": template}}
-    planned = make_plan(PublishOrder(out, swarm(members), until=parse_until("2026-01-05")))["trees"]
+    planned = make_plan(asked(out, swarm(members), parse_until("2026-01-05")))["trees"]
     publish(out, swarm(members), parse_until("2026-01-05"))
     assert planned.tokens == pytest.approx(newest(out, "trees").tokens, rel=0.1)
