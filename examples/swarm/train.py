@@ -127,9 +127,7 @@ def take_turn(data: Path, member: str, path: Path, settings: Settings, **options
     """
     learner, about = _begun(data, member, path, settings, options.get("shape"))
     shape, turn = Shape(**about["shape"]), int(learner.step) // settings.steps
-    feed = TokenFeed(
-        data, member, seed=settings.seed + turn, batch=settings.batch, version=options.get("version")
-    )
+    feed = TokenFeed(data, member, seed=settings.seed + turn, batch=settings.batch, version=options.get("version"))
     if int(learner.step) % settings.steps:  # killed in the middle of its turn
         feed.load_state_dict(about["feed"])
     note: Note = options.get("note") or (lambda step, loss: None)

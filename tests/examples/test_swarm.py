@@ -96,7 +96,9 @@ def test_a_token_sees_the_earlier_ones_of_its_document_alone(parameters: model.P
 
 def test_the_loss_is_of_tokens_that_follow_in_their_document(parameters: model.Parameters) -> None:
     chance = np.random.default_rng(2)
-    rows = [[chance.integers(0, SHAPE.vocabulary, size).tolist() for size in sizes] for sizes in ((7, 1, 30), (), (512,))]
+    rows = [
+        [chance.integers(0, SHAPE.vocabulary, size).tolist() for size in sizes] for sizes in ((7, 1, 30), (), (512,))
+    ]
     batch = batch_of(rows)
     logits = np.asarray(HIDDEN(parameters, SHAPE, batch) @ parameters["embed"].T, np.float64)
     said = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -125,14 +127,15 @@ from examples.swarm import model, train
 def note(step, loss):
     if step == 7:
         os.kill(os.getpid(), signal.SIGKILL)
-train.take_turn(Path(sys.argv[1]), "north", Path(sys.argv[2]), train.Settings({settings}), shape=model.{shape}, note=note)
+data, path = map(Path, sys.argv[1:])
+train.take_turn(data, "north", path, train.{settings}, shape=model.{shape}, note=note)
 """
 
 
 def test_a_kill_changes_no_bit(data: Path, tmp_path: Path) -> None:
     straight = trained(data, "north", tmp_path / "straight.npz")
     path = tmp_path / "killed.npz"
-    code = KILLED.format(settings=repr(SETTINGS).removeprefix("Settings(").removesuffix(")"), shape=SHAPE)
+    code = KILLED.format(settings=SETTINGS, shape=SHAPE)
     done = subprocess.run([sys.executable, "-c", code, str(data), str(path)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert int(train.load(path)[0].step) == 5
