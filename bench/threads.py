@@ -3,7 +3,8 @@
 python -m bench.threads --real-data DIR
 
 Every text is its post's id while the links are scored, so that what was made of a turn can be read off the documents
-alone; the speed is that of the real texts, by the seconds that the process had the core. Of irc-ubuntu only rows with `extra.annotated` are scored.
+alone; the speed is that of the real texts, by the seconds that the process had the core. Of irc-ubuntu only rows with
+`extra.annotated` are scored.
 """
 
 from __future__ import annotations
