@@ -17,7 +17,7 @@ from pipelines.feed import TokenFeed
 
 RANKS = 8
 SEED = 1
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 MEMBER = "kills"
 
 

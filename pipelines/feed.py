@@ -68,7 +68,7 @@ class TokenFeed:
     sequences are the same.
 
     In memory are one row group (1 MiB) for each lane a rank reads, 64 or 64 / world, up to 32 more ahead of their turn,
-    and `prefetch` batches.
+    and three times `prefetch` batches.
     """
 
     path: str | os.PathLike[str]
@@ -78,7 +78,7 @@ class TokenFeed:
     seed: int = 0
     batch: int = 8  # sequences of a rank and a step
     epochs: int | None = None  # without end when None
-    prefetch: int = 4  # batches
+    prefetch: int = 8  # batches that are handed over at once; as many again are made meanwhile
     filesystem: Any = None  # of pyarrow.fs or fsspec
     version: str | None = None
     agree: Callable[[int, str], str] | None = None
