@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -33,23 +33,37 @@ from schemas.errors import ConfigError
 NAMES_SHOWN = 6  # languages or domains of a day
 
 
+class Day(NamedTuple):
+    """What a unit would give."""
+
+    unit: Unit
+    figures: Figures  # of the whole day
+    there: bool  # the last version has it
+    tokens: int
+    documents: int
+
+
 @dataclass(frozen=True)
 class Planned:
     """What a member would get."""
 
     outlook: Outlook
-    days: tuple[tuple[Unit, Figures, bool], ...]  # whether it is there already
+    days: tuple[Day, ...]
+
+    @property
+    def window(self) -> list[Day]:
+        """Return the days of the window."""
+        return [day for day in self.days if not day.unit.replay]
 
     @property
     def tokens(self) -> int:
         """Return how many tokens, those of replayed days included."""
-        return sum(tokens_of(unit, figures) for unit, figures, _ in self.days)
+        return sum(day.tokens for day in self.days)
 
     @property
     def estimated(self) -> int:
         """Return how many of them are an estimate."""
-        days = ((unit, figures) for unit, figures, there in self.days if not there)
-        return sum(int(tokens_of(unit, figures) * figures.estimated) for unit, figures in days)
+        return sum(int(day.tokens * day.figures.estimated) for day in self.days if not day.there)
 
     @property
     def short(self) -> int:
@@ -58,11 +72,22 @@ class Planned:
         missed = budget - self.tokens
         return missed if missed > budget / 1000 else 0
 
+    @property
+    def mix(self) -> dict[str, Any]:
+        """Return the mix, as a manifest says it."""
+        return mix_of(self.outlook, [day.figures for day in self.window])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         days = {
-            name_of(unit.day): {"replay": unit.replay, "there": there, "tokens": tokens_of(unit, one), **vars(one)}
-            for unit, one, there in self.days
+            name_of(day.unit.day): {
+                **vars(day.figures),
+                "replay": day.unit.replay,
+                "there": day.there,
+                "tokens": day.tokens,
+                "documents": day.documents,
+            }
+            for day in self.days
         }
         return {
             "problem": self.outlook.problem,
@@ -72,14 +97,9 @@ class Planned:
             "short": self.short,
             "from": name_of(self.outlook.days.start),
             "to": name_of(self.outlook.days[-1]),
-            "mix": mix_of(self.outlook, [one for unit, one, _ in self.days if not unit.replay]),
+            "mix": self.mix,
             "days": days,
         }
-
-
-def tokens_of(unit: Unit, figures: Figures) -> int:
-    """Return what a unit gives of its day."""
-    return int(figures.taken * unit.member.replay_part) if unit.replay else figures.taken
 
 
 def make_plan(order: PublishOrder) -> dict[str, Planned]:
@@ -128,9 +148,21 @@ def _there(outlook: Outlook, unit: Unit) -> Figures | None:
 def _planned(outlook: Outlook, figures: dict[str, Figures]) -> Planned:
     days = []
     for unit in outlook.units:
-        there = _there(outlook, unit)
-        days.append((unit, there or figures[f"{unit.name}/{unit.key}"], unit.key in outlook.there))
+        one = _there(outlook, unit) or figures[f"{unit.name}/{unit.key}"]
+        made = outlook.there.get(unit.key)
+        share = _share(unit, one)
+        tokens = made.tokens if made else int(one.taken * share)
+        days.append(Day(unit, one, made is not None, tokens, round(one.documents * share)))
     return Planned(outlook, tuple(days))
+
+
+def _share(unit: Unit, figures: Figures) -> float:
+    """Return what part of its day a unit gives: of one that comes back whole sequences, full ones as a rule."""
+    if not unit.replay:
+        return 1.0
+    context = unit.member.context_tokens
+    sequences = int(figures.taken * unit.member.replay_part / context)
+    return sequences * context / max(1, figures.taken)
 
 
 def print_plan(plan: dict[str, Planned], console: Console) -> None:
@@ -151,11 +183,12 @@ def _table(name: str, planned: Planned) -> Table:
         table.add_column(head, justify="right")
     table.add_column("languages")
     table.add_column("domains")
-    for unit, one, there in planned.days:
-        mark = " again" if unit.replay else " kept" if there else ""
-        about = "" if there or not one.estimated else "~"
-        row = [f"{name_of(unit.day)}{mark}", f"{about}{tokens_of(unit, one):,}", f"{one.documents:,}"]
-        table.add_row(*row, f"{one.available:,}", _parts(one.languages), _parts(one.domains))
+    for day in planned.days:
+        mark = " again" if day.unit.replay else " kept" if day.there else ""
+        about = "~" if day.figures.estimated and not day.there else ""
+        row = [f"{name_of(day.unit.day)}{mark}", f"{about}{day.tokens:,}", f"{day.documents:,}"]
+        of_day = day.figures
+        table.add_row(*row, f"{of_day.available:,}", _parts(of_day.languages), _parts(of_day.domains))
     return table
 
 
@@ -181,9 +214,9 @@ def notes(name: str, planned: Planned) -> Sequence[str]:
         )
     if planned.estimated:
         said.append(f"{name}: {planned.estimated:,} tokens (~) are estimated from bytes, the others were counted")
-    mix = mix_of(planned.outlook, [one for unit, one, _ in planned.days if not unit.replay])
+    mix = planned.mix
     if mix:
-        names = sorted({*mix["asked"], *mix["achieved"]}, key=lambda one: -mix["asked"].get(one, 0))
+        names = sorted({*mix["asked"], *mix["achieved"]}, key=lambda one: (-mix["asked"].get(one, 0), one))
         parts = [f"{one} {mix['achieved'].get(one, 0):.1%} of {mix['asked'].get(one, 0):.1%}" for one in names]
         said.append(f"{name}: the mix by {mix['by']}, achieved of asked: {', '.join(parts)}")
     return said
@@ -191,11 +224,11 @@ def notes(name: str, planned: Planned) -> Sequence[str]:
 
 def _why(planned: Planned) -> str:
     """Say what the days lack."""
-    window = [(unit, one) for unit, one, _ in planned.days if not unit.replay]
+    window = [day.figures for day in planned.window]
     absent = len(planned.outlook.days) - len(window)
     quota = planned.outlook.member.day_tokens or 0
-    thin = sum(one.available < quota for _, one in window)
-    capped = sum(one.available >= quota and one.taken < 0.999 * quota for _, one in window)
+    thin = sum(one.available < quota for one in window)
+    capped = sum(one.available >= quota and one.taken < 0.999 * quota for one in window)
     parts = [f"{absent} days without posts"] * bool(absent) + [f"{thin} days with less than their part"] * bool(thin)
     parts += [f"{capped} days bound by caps or the mix"] * bool(capped)
     most = planned.outlook.member.caps.day

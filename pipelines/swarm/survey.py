@@ -116,7 +116,7 @@ def _outlook(
     ]
     last = next(reversed(sets.current(root, name)), None)
     problem = _problem(name, last, tokenizer) or _no_posts(name, days, inputs)
-    return Outlook(name, member, days, tuple(units), last, held(last), problem)
+    return Outlook(name, member, days, tuple(units), last, held(root, last), problem)
 
 
 def _unit(whose: tuple[str, Member], day: int, replay: bool, inputs: Inputs | Told, tokenizer_sha256: str) -> Unit:
@@ -125,10 +125,12 @@ def _unit(whose: tuple[str, Member], day: int, replay: bool, inputs: Inputs | To
     return Unit(*whose, day, replay, key, whole)
 
 
-def held(manifest: Manifest | None) -> dict[str, Made]:
-    """Return the units of a version by key: those whose shards are as they were made."""
+def held(root: Path, manifest: Manifest | None) -> dict[str, Made]:
+    """Return the units of a version by key: those whose shards are there, whole, and as they were made."""
     if manifest is None:
         return {}
+    folder = root / sets.folder_name(manifest)
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     hashes = {shard.file: shard.sha256 for shard in manifest.shards}
     found = {}
     for data in manifest.days.values():
@@ -136,7 +138,8 @@ def held(manifest: Manifest | None) -> dict[str, Made]:
             made = Made.from_dict(data)
         except (KeyError, TypeError, ValueError):
             continue  # of another swarmfeed: it is made anew
-        if all(hashes.get(one.shard.file) == one.shard.sha256 for one in made.shards):
+        shards = [one.shard for one in made.shards]
+        if all((hashes.get(one.file), sizes.get(one.file)) == (one.sha256, one.bytes) for one in shards):
             found[made.key] = made
     return found
 

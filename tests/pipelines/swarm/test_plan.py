@@ -50,16 +50,15 @@ def test_a_plan_tells_what_is_published_and_writes_nothing(folder: Copy) -> None
         told = planned[member].to_dict()
         assert told["estimated_tokens"] == 0
         for day, one in manifest.days.items():
-            assert {name: one["chosen"][name] for name in ("taken", "documents", "languages", "domains")} == {
-                name: told["days"][day][name] for name in ("taken", "documents", "languages", "domains")
-            }
+            chosen, said = one["chosen"], told["days"][day]
+            assert all(chosen[name] == said[name] for name in ("taken", "available", "languages", "domains"))
             if not one["replay"]:
-                assert told["days"][day]["tokens"] == one["tokens"]
+                assert (said["tokens"], said["documents"]) == (one["tokens"], chosen["documents"])
         assert told["mix"] == manifest.mix
-        assert told["tokens"] == pytest.approx(manifest.tokens, rel=0.02)
+        assert told["tokens"] == pytest.approx(manifest.tokens, rel=0.05)
     again = plan(out, until="2026-01-06")
-    assert all(there for one in again.values() for _, _, there in one.days)
-    assert {name: one.tokens for name, one in again.items()} == {name: one.tokens for name, one in planned.items()}
+    assert all(day.there for one in again.values() for day in one.days)
+    assert {name: one.tokens for name, one in again.items()} == {name: newest(out, name).tokens for name in MEMBERS}
 
 
 def test_another_tokenizer_is_estimated_and_said_to_be(folder: Copy, tmp_path: Path) -> None:

@@ -216,6 +216,21 @@ def test_what_is_not_there_is_named_and_nothing_is_published(folder: Copy, membe
     assert not (out / "sets" / "m").exists()
 
 
+def test_a_day_that_lost_its_shard_is_made_anew(folder: Copy) -> None:
+    out = folder()
+    publish(out, until=days("2026-01-06"))
+    before = newest(out, "all")
+    whole = shards(out, before)
+    first, second, *_ = (
+        out / sets.folder_name(before) / shard.file for shard in before.shards if "-2026" in shard.file
+    )
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:100])
+    told = publish(out, until=days("2026-01-06"))
+    assert told["all"]["days_made"] == 2
+    assert shards(out, newest(out, "all")) == whole
+
+
 def test_another_tokenizer_is_refused(folder: Copy, tmp_path: Path) -> None:
     out = folder()
     members = {"all": {"window": {"days": 2}, "context_tokens": 512}}
