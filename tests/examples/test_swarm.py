@@ -15,6 +15,7 @@ from packed_sets import add_version
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import decoders, models, pre_tokenizers
 
+from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.errors import ConfigError
 
@@ -191,6 +192,20 @@ def test_together_is_the_mean_of_log_probabilities(parameters: model.Parameters)
     assert ensemble.score([(parameters, SHAPE), (other, SHAPE)], [batch]) == pytest.approx(expected, rel=1e-5)
     total, predicted = LOSSES(parameters, SHAPE, batch)
     assert ensemble.score([(parameters, SHAPE)], [batch]) == pytest.approx(float(total) / int(predicted), rel=1e-5)
+
+
+def test_a_set_in_other_tokens_is_refused(data: Path, tmp_path: Path) -> None:
+    """Ids of another vocabulary would be read as if they were its own: JAX takes the last row for one beyond it."""
+    add_version(tmp_path, "north", (2,), tokenizer=byte_tokenizer())
+    learner, settings = train.beginner(SHAPE, 0), replace(SETTINGS, steps=1)
+    newest = sets.versions(tmp_path, "north")[-1]
+    about = {"shape": vars(SHAPE), "settings": vars(settings), "tokenizer": newest.tokenizer.sha256}
+    train.save(tmp_path / "north.npz", learner, about)
+    add_version(tmp_path, "north", (2,))
+    with pytest.raises(ConfigError, match="another tokenizer"):
+        train.take_turn(tmp_path, "north", tmp_path / "north.npz", settings)
+    with pytest.raises(ConfigError, match="north"):
+        train.take_turn(tmp_path, "nort", tmp_path / "nort.npz", settings)
 
 
 def test_other_tokenizers_and_empty_sets_are_refused(data: Path, tmp_path: Path) -> None:
