@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from typing import Any, NamedTuple
 
 from pipelines.feed import TokenFeed
 
 SEED = 7
+STEP_SECONDS = 0.005  # a trainer's step
 
 
 class Rank(NamedTuple):
@@ -38,4 +40,5 @@ def consume(rank: Rank) -> None:
         feed.load_state_dict(rank.state)
     file = os.open(rank.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for found in feed:
+        time.sleep(STEP_SECONDS)
         os.write(file, (json.dumps(entry(found, feed.state_dict())) + "\n").encode())

@@ -3,7 +3,8 @@
 python -m bench.threads --real-data DIR
 
 Every text is its post's id while the links are scored, so that what was made of a turn can be read off the documents
-alone; the speed is that of the real texts, on one core. Of irc-ubuntu only rows with `extra.annotated` are scored.
+alone; the speed is that of the real texts, by the seconds that the process had the core. Of irc-ubuntu only rows with
+`extra.annotated` are scored.
 """
 
 from __future__ import annotations
@@ -110,13 +111,13 @@ def out_of_order(trees: list[list[str]], links: Links, rows: list[dict[str, Any]
 
 
 def fastest(work: Callable[[], Any], times: int) -> float:
-    """Return the seconds of the fastest of several runs, after one that compiles."""
+    """Return the core's seconds of the fastest of several runs, after one that compiles."""
     work()
     seconds = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return min(seconds)
 
 
@@ -141,16 +142,16 @@ def posts_of(table: pa.Table) -> pa.Table:
 
 
 def spread(table: pa.Table, template: Template, max_posts: int) -> tuple[float, bool]:
-    """Build conversations over boxes, in this process; return the seconds and whether `render` says the same."""
+    """Build conversations over boxes, in this process; return the core's seconds and whether `render` says the same."""
     order = ThreadsOrder(template, max_posts=max_posts)
     with tempfile.TemporaryDirectory() as folder:
         files = [f"{folder}/posts-{part}.parquet" for part in range(4)]
         size = -(-table.num_rows // len(files))
         for part, file in enumerate(files):
             pq.write_table(table.slice(part * size, size), file)
-        began = time.perf_counter()
+        began = time.process_time()
         built = build_conversations(in_this_process, files, order, f"{folder}/work")
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         whole = pa.Table.from_batches([render(turns_of(table), template, order.policy, max_posts)])
         return seconds, read_documents(built).equals(whole)
 

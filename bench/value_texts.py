@@ -39,14 +39,14 @@ class Pool(NamedTuple):
 
 
 def pool(real_data: Path, posts: int) -> Pool:
-    """Return the first tweets that are said to be English, so many, and the Reddit posts but for a tenth."""
+    """Return the first tweets that are said to be English, so many, and of the Reddit posts, but for a tenth."""
     paths = [real_data / "posts" / name for name in (TWEETS, REDDIT)]
     if absent := [path.name for path in paths if not path.is_file()]:
         raise BenchError(f"no posts/{absent[0]} under {real_data}: give --real-data DIR")
     tweets, reddit = map(pq.read_table, paths)
     tweets = tweets.filter(pc.equal(tweets["lang_hint"], "English")).slice(0, posts)
     held_out = pa.array([is_held_out(one) for one in reddit["id"].to_pylist()])
-    return Pool(tweets, reddit.filter(pc.invert(held_out)), reddit.filter(held_out))
+    return Pool(tweets, reddit.filter(pc.invert(held_out)).slice(0, posts), reddit.filter(held_out))
 
 
 def is_held_out(post_id: str) -> bool:

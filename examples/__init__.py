@@ -1,0 +1,1 @@
+"""Programs that use what swarmfeed writes; no part of the package imports them."""

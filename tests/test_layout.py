@@ -61,12 +61,13 @@ def table_lines(module: ast.Module) -> int:
 
 
 every_source = pytest.mark.parametrize("path", sources(*LAYERS), ids=named)
+readable_source = pytest.mark.parametrize("path", sources(*LAYERS, "examples"), ids=named)
 
 
 @every_source
 def test_imports_run_one_way(path: Path) -> None:
     layer = LAYERS.index(path.relative_to(ROOT).parts[0])
-    upward = {*LAYERS[layer + 1 :], "tests", "bench", "docs"}
+    upward = {*LAYERS[layer + 1 :], "tests", "bench", "docs", "examples"}
     wrong = [name for name in imports(path) if name.partition(".")[0] in upward]
     assert not wrong, f"{named(path)} imports {wrong}: only {LAYERS[: layer + 1]} are below it"
 
@@ -101,13 +102,13 @@ def test_no_environment_variables(path: Path) -> None:
     assert not wrong
 
 
-@every_source
+@readable_source
 def test_names_say_something(path: Path) -> None:
     wrong = {word for part in path.relative_to(ROOT).with_suffix("").parts for word in part.split("_")}
     assert not wrong & FORBIDDEN_NAMES
 
 
-@every_source
+@readable_source
 def test_modules_and_functions_are_short(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines()) - table_lines(tree(path))
     assert lines < MAX_MODULE_LINES, f"{named(path)} has {lines} lines"
@@ -120,7 +121,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
     assert not long
 
 
-@every_source
+@readable_source
 def test_modules_say_what_they_are(path: Path) -> None:
     assert ast.get_docstring(tree(path)), f"{named(path)} opens with no docstring"
 

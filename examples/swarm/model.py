@@ -94,9 +94,9 @@ def normal(states: jax.Array) -> jax.Array:
 
 
 def rotations(positions: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
-    """Return cosines and sines of rotary position embeddings (Su and others 2021), shape (batch, context, 1, width / 2).
+    """Return cosines and sines of rotary position embeddings (Su and others 2021).
 
-    The slowest pair turns once in 2 pi 10,000 tokens.
+    Shape (batch, context, 1, width / 2). The slowest pair turns once in 2 pi 10,000 tokens.
     """
     speeds = 10_000.0 ** -jnp.linspace(0, 1, width // 2)
     angles = positions[:, :, None, None] * speeds

@@ -123,19 +123,20 @@ def take_turn(data: Path, member: str, path: Path, settings: Settings, **options
     """Train a member to the end of its turn, from its checkpoint where there is one, and leave a checkpoint.
 
     Options: `shape` of a new model; `version` of the token set to read, the newest when left out; `note`. Raises
-    ConfigError for settings that are not those of the checkpoint: a loss that is resumed would not be the same.
+    ConfigError for settings that are not those of the checkpoint (a loss that is resumed would not be the same) and for
+    a set in the tokens of another tokenizer.
     """
     learner, about = _begun(data, member, path, settings, options.get("shape"))
     shape, turn = Shape(**about["shape"]), int(learner.step) // settings.steps
-    feed = TokenFeed(
-        data, member, seed=settings.seed + turn, batch=settings.batch, version=options.get("version")
-    )
+    feed = TokenFeed(data, member, seed=settings.seed + turn, batch=settings.batch, version=options.get("version"))
     if int(learner.step) % settings.steps:  # killed in the middle of its turn
         feed.load_state_dict(about["feed"])
     note: Note = options.get("note") or (lambda step, loss: None)
     step = int(learner.step)
     with closing(jax_batches(feed)) as batches:
         for batch in batches:
+            if feed.state_dict()["tokenizer"] != about["tokenizer"]:
+                raise ConfigError(f"{path.name} was trained with another tokenizer: train a new model on this set")
             seen = {name: batch[name] for name in INPUTS}
             learner, loss = learn(learner, seen, shape, learning_rate(step, settings), settings.decay)
             step += 1
@@ -153,6 +154,7 @@ def _begun(
 ) -> tuple[Learner, dict[str, Any]]:
     """Return a member as its checkpoint has it, or a new one."""
     if not path.exists():
+        TokenFeed(data, member)  # raises, with the nearest name, where there is no such member
         newest = sets.versions(data, member)[-1]
         shape = shape or Shape(newest.tokenizer.vocabulary)
         about = {"shape": asdict(shape), "settings": asdict(settings), "tokenizer": newest.tokenizer.sha256}

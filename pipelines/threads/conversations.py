@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from filters.kernels.conversations import Flags, Longs
 from pipelines.duplicates.records import hash_ids
-from pipelines.exchange import Run, in_groups, map_rows, new_file, read_box, write_boxes, write_rows
+from pipelines.exchange import Run, in_groups, in_this_process, map_rows, new_file, read_box, write_boxes, write_rows
 from pipelines.threads.labels import Kept, label, measure
 from pipelines.threads.links import (
     FILE_BYTES,
@@ -29,6 +29,7 @@ from pipelines.threads.links import (
     ROW_BITS,
     Addresses,
     Columns,
+    choose_nodes,
     find,
     load,
     pick,
@@ -77,6 +78,7 @@ class ThreadsOrder:
     as_of: datetime | None = None
     since: datetime | None = None
     until: datetime | None = None
+    addresses: int | None = None  # that share the links; by their number where None
 
 
 @dataclass(frozen=True)
@@ -94,23 +96,35 @@ def build_conversations(run: Run, files: Sequence[str], order: ThreadsOrder, fol
     posts = sum(pq.read_metadata(file).num_rows for file in files)
     if not posts:
         return Threads((), 0, 0, 0)
-    at = Addresses(folder, max(2, -(-posts // NODES_PER_ADDRESS)), order.policy)
-    nodes = measure(run, at, label(run, at, read_nodes(run, at, files)))
-    nodes, starts = stretch(run, at, nodes, order.max_posts)
-    boxes = max(2, -(-posts // TURNS_PER_BOX))
-    plan = _Plan(at, tuple(files), order, boxes, starts)
-    routed = run(at.count, partial(_route, plan, nodes), even=True)
-    quoted = run(at.count, partial(_route_quoted, plan, nodes, [one.quotes for one in routed]), even=True)
-    wanted = [*(one.turns for one in routed), *quoted]
+    at = Addresses(folder, order.addresses or -(-posts // NODES_PER_ADDRESS), order.policy)
+    plan = _Plan(at, tuple(files), order, -(-posts // TURNS_PER_BOX))
+    lay_out = partial(_lay_out, plan, read_nodes(run, at, files))
+    layout = lay_out(run) if at.count > 1 else run(1, lambda _: lay_out(in_this_process))[0]
     sizes = [Path(file).stat().st_size for file in files]
-    brought = [path for path in in_groups(run, sizes, FILE_BYTES, partial(_bring, plan, wanted)) if path]
-    written = run(boxes if brought else 0, partial(_write, plan, brought))
-    return Threads(
-        tuple(path for some, _ in written for path in some),
-        sum(one.count for one in routed),
-        sum(count for _, count in written),
-        sum(one.open for one in routed),
-    )
+    brought = [path for path in in_groups(run, sizes, FILE_BYTES, partial(_bring, plan, layout.wanted)) if path]
+    written = run(plan.boxes if brought else 0, partial(_write, plan, brought))
+    files_written = tuple(path for some, _ in written for path in some)
+    return Threads(files_written, layout.turns, sum(count for _, count in written), layout.open_turns)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What posts files are told, and how many turns are in closed conversations and in open ones."""
+
+    wanted: tuple[str, ...]
+    turns: int
+    open_turns: int
+
+
+def _lay_out(plan: _Plan, sent: Sequence[str], run: Run) -> _Layout:
+    """Find the conversations, and where in which box each post goes. Where there is one address, one task does it."""
+    at = plan.at
+    nodes = measure(run, at, label(run, at, choose_nodes(run, at, sent)))
+    nodes, starts = stretch(run, at, nodes, plan.order.max_posts)
+    routed = run(at.count, partial(_route, plan, nodes, starts), even=True)
+    quoted = run(at.count, partial(_route_quoted, plan, nodes, [one.quotes for one in routed]), even=True)
+    wanted = (*(one.turns for one in routed), *quoted)
+    return _Layout(wanted, sum(one.count for one in routed), sum(one.open for one in routed))
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,6 @@ class _Plan:
     files: tuple[str, ...]
     order: ThreadsOrder
     boxes: int
-    starts: Columns  # how deep each stretch of a large conversation begins
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,7 @@ class _Routed:
     open: int
 
 
-def _route(plan: _Plan, nodes: Kept, address: int) -> _Routed:
+def _route(plan: _Plan, nodes: Kept, starts: Columns, address: int) -> _Routed:
     """Tell the posts files which posts to bring into which box, and ask for what those quote."""
     mine = load(nodes[address])
     closed = _closed(mine, plan.order)
@@ -143,7 +156,7 @@ def _route(plan: _Plan, nodes: Kept, address: int) -> _Routed:
     rows = {name: mine.get(name, np.zeros(len(box), kind)) for name, kind in WANTED.items()}
     rows |= {"box": box, "large": large, "row": mine["ref"] & ((1 << ROW_BITS) - 1)}
     brought = np.flatnonzero(mine["turn"] | ~large)  # in a large one the tree is known, reposts tell nothing
-    led, part = _leads(mine, large & mine["turn"], plan)
+    led, part = _leads(mine, large & mine["turn"], starts, plan.order.max_posts)
     more = {**pick(rows, led), "part": part, "box": _box_of(mine["root"][led], part, plan.boxes)}
     more["lead"] = np.ones(len(led), np.bool_)
     rows = {name: np.concatenate([rows[name][brought], more[name]]) for name in WANTED}
@@ -157,18 +170,17 @@ def _route(plan: _Plan, nodes: Kept, address: int) -> _Routed:
     return _Routed(turns, quotes, count, still_open)
 
 
-def _leads(mine: Columns, large: Flags, plan: _Plan) -> tuple[Longs, Longs]:
+def _leads(mine: Columns, large: Flags, starts: Columns, most: int) -> tuple[Longs, Longs]:
     """Return which nodes stand above the first turn of which later stretches, not too far.
 
     A post stands above all that is read between it and the end of its subtree.
     """
-    most = plan.order.max_posts
     own = mine["place"] // most
     count = np.where(large, (mine["place"] + mine["subtree"] - 1) // most - own, 0)
     led = np.repeat(np.arange(len(count)), count)
     part = own[led] + 1 + np.arange(len(led)) - np.repeat(np.cumsum(count) - count, count)
-    start = find(plan.starts["stretch"], pair_keys(mine["root"][led], part))
-    near = plan.starts["depth"][start] - mine["weight"][led] <= REACH if len(led) else np.zeros(0, np.bool_)
+    start = find(starts["stretch"], pair_keys(mine["root"][led], part))
+    near = starts["depth"][start] - mine["weight"][led] <= REACH if len(led) else np.zeros(0, np.bool_)
     return led[near], part[near]
 
 

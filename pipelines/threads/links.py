@@ -132,9 +132,14 @@ def answers(paths: Sequence[str], address: int) -> Columns:
 
 
 def read_nodes(run: Run, at: Addresses, files: Sequence[str]) -> list[str]:
-    """Read the links of posts files and leave at each address its nodes, sorted by key: the newest row of each id."""
+    """Read the links of posts files and send a node of each post to its address."""
     sizes = [Path(file).stat().st_size for file in files]
     sent = in_groups(run, sizes, FILE_BYTES, partial(_read_file, at, files))
+    return sent
+
+
+def choose_nodes(run: Run, at: Addresses, sent: Sequence[str]) -> list[str]:
+    """Keep at each address the newest row of each id, sorted by key."""
     return run(at.count, partial(_choose, at, sent), even=True)
 
 

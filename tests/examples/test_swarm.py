@@ -15,6 +15,7 @@ from packed_sets import add_version
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import decoders, models, pre_tokenizers
 
+from pipelines.tokens import sets
 from pipelines.tokens.tokenizer import Tokenizer
 from schemas.errors import ConfigError
 
@@ -96,7 +97,9 @@ def test_a_token_sees_the_earlier_ones_of_its_document_alone(parameters: model.P
 
 def test_the_loss_is_of_tokens_that_follow_in_their_document(parameters: model.Parameters) -> None:
     chance = np.random.default_rng(2)
-    rows = [[chance.integers(0, SHAPE.vocabulary, size).tolist() for size in sizes] for sizes in ((7, 1, 30), (), (512,))]
+    rows = [
+        [chance.integers(0, SHAPE.vocabulary, size).tolist() for size in sizes] for sizes in ((7, 1, 30), (), (512,))
+    ]
     batch = batch_of(rows)
     logits = np.asarray(HIDDEN(parameters, SHAPE, batch) @ parameters["embed"].T, np.float64)
     said = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -125,14 +128,15 @@ from examples.swarm import model, train
 def note(step, loss):
     if step == 7:
         os.kill(os.getpid(), signal.SIGKILL)
-train.take_turn(Path(sys.argv[1]), "north", Path(sys.argv[2]), train.Settings({settings}), shape=model.{shape}, note=note)
+data, path = map(Path, sys.argv[1:])
+train.take_turn(data, "north", path, train.{settings}, shape=model.{shape}, note=note)
 """
 
 
 def test_a_kill_changes_no_bit(data: Path, tmp_path: Path) -> None:
     straight = trained(data, "north", tmp_path / "straight.npz")
     path = tmp_path / "killed.npz"
-    code = KILLED.format(settings=repr(SETTINGS).removeprefix("Settings(").removesuffix(")"), shape=SHAPE)
+    code = KILLED.format(settings=SETTINGS, shape=SHAPE)
     done = subprocess.run([sys.executable, "-c", code, str(data), str(path)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert int(train.load(path)[0].step) == 5
@@ -188,6 +192,20 @@ def test_together_is_the_mean_of_log_probabilities(parameters: model.Parameters)
     assert ensemble.score([(parameters, SHAPE), (other, SHAPE)], [batch]) == pytest.approx(expected, rel=1e-5)
     total, predicted = LOSSES(parameters, SHAPE, batch)
     assert ensemble.score([(parameters, SHAPE)], [batch]) == pytest.approx(float(total) / int(predicted), rel=1e-5)
+
+
+def test_a_set_in_other_tokens_is_refused(data: Path, tmp_path: Path) -> None:
+    """Ids of another vocabulary would be read as if they were its own: JAX takes the last row for one beyond it."""
+    add_version(tmp_path, "north", (2,), tokenizer=byte_tokenizer())
+    learner, settings = train.beginner(SHAPE, 0), replace(SETTINGS, steps=1)
+    newest = sets.versions(tmp_path, "north")[-1]
+    about = {"shape": vars(SHAPE), "settings": vars(settings), "tokenizer": newest.tokenizer.sha256}
+    train.save(tmp_path / "north.npz", learner, about)
+    add_version(tmp_path, "north", (2,))
+    with pytest.raises(ConfigError, match="another tokenizer"):
+        train.take_turn(tmp_path, "north", tmp_path / "north.npz", settings)
+    with pytest.raises(ConfigError, match="north"):
+        train.take_turn(tmp_path, "nort", tmp_path / "nort.npz", settings)
 
 
 def test_other_tokenizers_and_empty_sets_are_refused(data: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def hub_and_chain(replies: int, depth: int) -> pa.Table:
 def test_a_hub_and_a_chain_are_cut_and_nothing_is_lost(tmp_path: Path) -> None:
     posts = hub_and_chain(5000, 1000)
     paths = files(tmp_path / "posts", [posts.slice(0, 3000), posts.slice(3000)])
-    order = ThreadsOrder(max_posts=300)
+    order = ThreadsOrder(max_posts=300, addresses=3)
     found = built(tmp_path, paths, order)
     whole = render(turns_of(posts), Template.TREE, Policy(), 300).to_pylist()
     assert found == whole
@@ -176,8 +176,9 @@ def test_a_thousand_deep_path_is_whole() -> None:
 def test_spark_says_what_one_process_says(spark: SparkSession, tmp_path: Path) -> None:
     posts = hub_and_chain(60, 2)
     paths = files(tmp_path / "posts", [posts.slice(0, 15), posts.slice(15)])
-    order = ThreadsOrder(max_posts=20)
-    assert built(tmp_path, paths, order, on_executors(spark)) == built(tmp_path, paths, order)
+    for addresses in (1, 2):
+        order = ThreadsOrder(max_posts=20, addresses=addresses)
+        assert built(tmp_path, paths, order, on_executors(spark)) == built(tmp_path, paths, order)
 
 
 @pytest.mark.parametrize("name", ["twitter-semeval2017", "reddit-praw"])

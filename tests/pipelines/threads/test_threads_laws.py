@@ -178,7 +178,7 @@ def test_boxes_say_what_one_table_says(
 ) -> None:
     pieces = [table(posts[part::parts]) for part in range(parts)]
     with tempfile.TemporaryDirectory() as folder:
-        order = ThreadsOrder(template, policy, most)
+        order = ThreadsOrder(template, policy, most, addresses=parts)
         built = build_conversations(in_this_process, files(Path(folder), pieces), order, f"{folder}/work")
         found = read_documents(built).to_pylist()
     assert found == render(turns_of(table(posts)), template, policy, most).to_pylist()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.exchange import in_this_process, write_rows
-from pipelines.tokens import rewriting, sets
+from pipelines.tokens import links, sets
 from pipelines.tokens.rewriting import Rewrite, complete, rewrite
 from pipelines.tokens.tokenizer import Tokenizer, load_tokenizer
 from schemas.errors import RunError
@@ -222,7 +222,7 @@ def test_a_file_system_without_links_gets_copies(
     def refuse(source: str, target: Path) -> None:
         raise PermissionError("no links here")
 
-    monkeypatch.setattr(rewriting.os, "link", refuse)
+    monkeypatch.setattr(links.os, "link", refuse)
     manifest = complete(rewrite(in_this_process, order(tmp_path, [old], merge=False)))
     publish(tmp_path, manifest)
     assert rows(tmp_path, [manifest]) == rows(tmp_path, [old])

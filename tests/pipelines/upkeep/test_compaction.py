@@ -16,7 +16,7 @@ from tiny_epochs import Feed, everything, files_of, keep, table_rows, token_rows
 from pipelines import ledger, tables
 from pipelines.index import STATE
 from pipelines.ledger import claim
-from pipelines.tokens import rewriting, sets
+from pipelines.tokens import links, sets
 from pipelines.upkeep import compaction, merging
 from pipelines.upkeep.compaction import compact
 from pipelines.upkeep.merging import in_order
@@ -207,7 +207,7 @@ def test_a_crash_at_any_step_is_mended_by_the_next_run(
         for name in ("rename", "unlink", "replace"):
             patched.setattr(Path, name, dies(getattr(Path, name)))
         patched.setattr(ledger, "commit_files", dies(tables.commit_files))
-        patched.setattr(rewriting.os, "link", dies(rewriting.os.link))
+        patched.setattr(links.os, "link", dies(links.os.link))
         with pytest.raises(Crash):
             compact(upkeep)
     assert token_rows(tmp_path) == before[1]
