@@ -135,7 +135,9 @@ def _order(out: Path, swarm: Path, members: list[str], until: str | None, master
 
 
 def _say_published(name: str, one: dict[str, Any]) -> None:
-    what = f"{one['tokens']:,} tokens in {one['sequences']:,} sequences of {one['days']:,} days"
+    what = (
+        f"{one['tokens']:,} tokens in {one['sequences']:,} sequences ({one['fill']:.1%} full) of {one['days']:,} days"
+    )
     made = f"{one['days_made']:,} of them made now" if one["new"] else "nothing changed, no new version"
     say(f"{name}: {one['version']}, {what}, {made}")
     if one["short"]:

@@ -35,7 +35,7 @@ from pipelines.swarm.survey import Looking, Outlook, Survey, survey
 from pipelines.swarm.units import Made, Making, Unit, Whole, make
 from pipelines.tokens import sets
 from pipelines.tokens.links import link_file
-from pipelines.tokens.packed import Published, finish_packed
+from pipelines.tokens.packed import Published, fill, finish_packed
 from pipelines.tokens.tokenizer import Tokenizer, load_tokenizer
 from pipelines.upkeep import Upkeep
 from pipelines.upkeep.forgetting import forget, pending
@@ -274,6 +274,7 @@ def told_of(outlook: Outlook, manifest: Manifest | None) -> dict[str, Any]:
         "documents": now.documents,
         "tokens": now.tokens,
         "sequences": now.sequences,
+        "fill": round(fill(now), 4),
         "days": len(outlook.units),
         "days_made": len(outlook.missing) if manifest is not None else 0,
         "budget_tokens": budget,
