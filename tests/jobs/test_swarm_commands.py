@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from invented_output import curate
 from pyspark.sql import SparkSession
 
 from jobs import cli, publish_sets
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
-
-from invented_output import curate
 
 Call = Callable[..., tuple[int, str, str]]
 
