@@ -8,7 +8,7 @@ BENCH := "signatures --at-least-datasketch 50 --at-least-rensa 2" "classifiers -
     "scale --posts 250000 1000000 --cpu-at-most 1.15 --memory-at-most 1.3 --gib-at-most 6" \
     "history --rows 50000 --bands 20000000 --repeats 3 --at-most 1.3" "cluster --rows 100000" "phases"
 
-.PHONY: install demo test check format bench bench-stream bench-crashes bench-soak bench-value zip docs clean
+.PHONY: install demo test check format bench bench-stream bench-crashes bench-soak bench-feed bench-value zip docs clean
 
 install: .venv/installed
 
@@ -48,6 +48,10 @@ bench-crashes: .venv/installed
 
 bench-soak: .venv/installed
 	$(BIN)/python -m bench.soak --minutes 60 --rate 1000
+
+# Packs the real threads, reads them beside a bare scan, and is killed a hundred times.
+bench-feed: .venv/installed
+	$(BIN)/python -m bench.feed --kills 100
 
 # What curation is worth to a small model: nine trainings, on a GPU where JAX finds one.
 bench-value: .venv/installed

@@ -68,7 +68,7 @@ class TokenFeed:
     sequences are the same.
 
     In memory are one row group (1 MiB) for each lane a rank reads, 64 or 64 / world, up to 32 more ahead of their turn,
-    and `prefetch` batches.
+    and three times `prefetch` batches.
     """
 
     path: str | os.PathLike[str]
@@ -78,7 +78,7 @@ class TokenFeed:
     seed: int = 0
     batch: int = 8  # sequences of a rank and a step
     epochs: int | None = None  # without end when None
-    prefetch: int = 4  # batches
+    prefetch: int = 8  # batches that are handed over at once; as many again are made meanwhile
     filesystem: Any = None  # of pyarrow.fs or fsspec
     version: str | None = None
     agree: Callable[[int, str], str] | None = None
@@ -155,7 +155,7 @@ class TokenFeed:
     def _open(self, progress: Progress) -> Groups:
         """Return the row groups of the version that an epoch reads, or of its heir."""
         if self._groups is None or self._groups.version.version != progress.version:
-            found = self._find(progress.version or "")
+            found = self._find(progress.version or "", progress.sequences_of)
             if (found.sequences, found.sequences_of) != (progress.sequences, progress.sequences_of):
                 raise RunError(
                     f"member '{self.member}': {found.version} has {found.sequences:,} sequences of "
@@ -165,12 +165,12 @@ class TokenFeed:
             self._groups = Groups(self._member.files, found)
         return self._groups
 
-    def _find(self, version: str) -> PackedVersion:
-        """Return a version, or the one that has its sequences without what was forgotten.
+    def _find(self, version: str, sequences_of: str | None = None) -> PackedVersion:
+        """Return a version, or the one that has its sequences (those of `sequences_of`) without what was forgotten.
 
         Raises ConfigError where there is neither.
         """
-        found = self._member.version(version) or self._member.heir(version) or self._heir_of_heir()
+        found = self._member.version(version) or self._member.heir(sequences_of or version)
         if found is None:
             hint = nearest(version, self._member.names())
             raise ConfigError(
@@ -178,10 +178,6 @@ class TokenFeed:
                 "an epoch that was begun with it cannot be finished: begin without the state"
             )
         return found
-
-    def _heir_of_heir(self) -> PackedVersion | None:
-        origin = self._progress.sequences_of
-        return self._member.heir(origin) if origin else None
 
     def _begin(self, epoch: int, before: Progress) -> Progress:
         """Begin an epoch with the version that every rank begins it with."""
@@ -204,7 +200,7 @@ class TokenFeed:
         if self.version is not None:
             return self._find(self.version)
         if before.version is not None and self.world > 1 and self.agree is None:
-            return self._find(before.version)
+            return self._find(before.version, before.sequences_of)
         seen = self._member.newest()
         return seen if self.agree is None else self._find(self.agree(epoch, seen.version))
 

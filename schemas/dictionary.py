@@ -43,7 +43,7 @@ TABLES = {
 
 MANIFEST = (
     "`sets/MEMBER/VERSION/manifest.json`. The versions that no other names under `replaces` hold every document of the "
-    "member once."
+    "member once; a packed version, one with `context_tokens`, stands alone and holds its window."
 )
 
 

@@ -113,7 +113,8 @@ class _Reader:
 def _batch(groups: Groups, places: Places, held: dict[int, Group], size: int) -> Batch:
     """Put a batch together; see `TokenFeed` for what is in it."""
     context = groups.version.context_tokens
-    tokens = np.zeros((size, context), np.int32)
+    tokens = np.empty((size, context), np.int32)
+    tokens[len(places.position) :] = 0
     filled = np.zeros(size, np.int32)
     position, sequence = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
     position[: len(places.position)] = places.position
@@ -140,21 +141,21 @@ def position_ids(boundaries: list[npt.NDArray[np.int32]], context_tokens: int) -
     >>> position_ids([np.array([0, 2, 3], np.int32), np.array([0], np.int32)], 4).tolist()
     [[0, 1, 0, 0], [0, 1, 2, 3]]
     """
-    counts = np.fromiter(map(len, boundaries), np.int64, len(boundaries))
-    rows = np.arange(len(boundaries), dtype=np.int32) * np.int32(context_tokens)
-    starts = np.concatenate(boundaries) + np.repeat(rows, counts)
-    lengths = np.diff(starts, append=np.int32(len(boundaries) * context_tokens))  # of a full row's padding: 0
-    places = np.arange(len(boundaries) * context_tokens, dtype=np.int32)
-    places -= np.repeat(starts, lengths)
-    return places.reshape(len(boundaries), context_tokens)
+    starts = np.concatenate(boundaries)
+    last = np.cumsum(np.fromiter(map(len, boundaries), np.int64, len(boundaries))) - 1
+    lengths = np.diff(starts, append=np.int32(0))
+    lengths[last] = context_tokens - starts[last]  # the padding: 0 in a full row
+    places = np.repeat(starts, lengths).reshape(len(boundaries), context_tokens)
+    return np.subtract(np.arange(context_tokens, dtype=np.int32), places, out=places)
 
 
 class _Background(Generic[Item]):
-    """Runs an iterator in a thread of its own and keeps some of its items in a box."""
+    """Runs an iterator in a thread of its own and hands its items over some at a time: handing over is what costs."""
 
-    def __init__(self, make: Callable[[], Iterator[Item]], ahead: int) -> None:
+    def __init__(self, make: Callable[[], Iterator[Item]], at_once: int) -> None:
         self._make = make
-        self._box: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(max(1, ahead))
+        self._at_once = max(1, at_once)
+        self._box: queue.Queue[tuple[list[Item], BaseException | None]] = queue.Queue(1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="swarmfeed-prefetch", daemon=True)
         self._thread.start()
@@ -163,37 +164,47 @@ class _Background(Generic[Item]):
         """Yield what comes out, and raise what was raised; the thread ends with this."""
         try:
             while True:
-                item, error = self._box.get()
+                some, error = self._box.get()
+                yield from some
                 if error is not None:
                     raise error
-                if item is None:
+                if not some:
                     return
-                yield item
         finally:
             self._stop.set()
             self._thread.join()
 
     def _work(self) -> None:
         made = self._make()
+        some: list[Item] = []
+        full = 1  # then 2, 4, ...: whoever begins does not wait for many
         try:
             for item in made:
-                self._put(item)
+                some.append(item)
+                if len(some) >= full:
+                    self._put(some)
+                    some, full = [], min(2 * full, self._at_once)
                 if self._stop.is_set():
                     return
-            self._put(None)
+            self._put(some)
+            if some:
+                self._put([])
         except BaseException as error:
-            self._put(None, error)
+            self._put(some, error)
         finally:
             getattr(made, "close", lambda: None)()
 
-    def _put(self, item: Item | None, error: BaseException | None = None) -> None:
+    def _put(self, some: list[Item], error: BaseException | None = None) -> None:
         while not self._stop.is_set():
             try:
-                return self._box.put((item, error), timeout=0.1)
+                return self._box.put((some, error), timeout=0.1)
             except queue.Full:
                 continue
 
 
-def in_background(make: Callable[[], Iterator[Item]], ahead: int) -> Iterator[Item]:
-    """Yield what an iterator gives that runs in a thread of its own, so many items ahead; raise what it raises."""
-    return _Background(make, ahead).items()
+def in_background(make: Callable[[], Iterator[Item]], at_once: int) -> Iterator[Item]:
+    """Yield what an iterator gives that runs in a thread of its own; raise what it raises, behind what it gave.
+
+    At most three times `at_once` items are in memory.
+    """
+    return _Background(make, at_once).items()

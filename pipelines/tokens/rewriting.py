@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq
 
 from pipelines.exchange import Run, in_groups, map_rows
 from pipelines.tokens import sets
+from pipelines.tokens.packed_rewriting import without
 from pipelines.tokens.shards import Lengths, time_range, tokens_by_language, write_pieces
 from schemas.errors import RunError
 from schemas.tokens import TOKEN_SHARD, Manifest, Shard
@@ -111,7 +113,8 @@ def rewrite_all(run: Run, orders: Sequence[Rewrite]) -> list[Draft]:
     """Write the shards of several versions in one round, and return each as a draft.
 
     A task holds one row group of tokens and the ids of the posts in `shard_tokens` tokens, besides the ids to drop.
-    Raises RunError when versions that are to become one were made in different ways.
+    Raises RunError when versions that are to become one were made in different ways, or are packed: each of those
+    stands alone.
     """
     plans = [_plan(order) for order in orders]
     tasks = [(plan, task) for plan in plans for task in plan.tasks]
@@ -128,6 +131,8 @@ def _plan(order: Rewrite) -> Plan:
             f"token set {order.member}: {', '.join(order.versions)} differ in tokenizer, config or models: "
             "expected versions of one origin"
         )
+    if sources[0].context_tokens is not None and (len(sources) > 1 or order.merge):
+        raise RunError(f"token set {order.member}: packed versions stand alone: expected one, and nothing to merge")
     shards = [Source(str(folder / source.version / shard.file), shard) for source in sources for shard in source.shards]
     draft = order.staging / sets.SETS / order.member / f"draft-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
@@ -175,10 +180,22 @@ def complete(draft: Draft, receipts: Iterable[str] = ()) -> Manifest:
         replaces=_replaces(order.root, sources),
         forgotten=draft.dropped + sum(source.forgotten for source in sources),
         receipts=tuple(sorted({*receipts, *(receipt for source in sources for receipt in source.receipts)})),
+        **_packed(draft),
     )
     draft.folder.rename(folder)
     sets.seal(folder, manifest)
     return manifest
+
+
+def _packed(draft: Draft) -> dict[str, Any]:
+    """Return what the manifest of a packed version says besides; its sequences are those of the one it is made of."""
+    source = draft.sources[-1]
+    if source.context_tokens is None:
+        return {}
+    names = ("context_tokens", "group_sequences", "swarm", "mix", "table_versions", "days")
+    said = {name: getattr(source, name) for name in names}
+    sequences = sum(shard.sequences for shard in draft.shards)
+    return {**said, "sequences": sequences, "sequences_of": source.sequences_of or source.version}
 
 
 def _replaces(root: Path, sources: Sequence[Manifest]) -> tuple[str, ...]:
@@ -213,6 +230,8 @@ def _share_out(shards: Sequence[Source], order: Rewrite) -> list[Groups]:
 
 def rewrite_groups(plan: Plan, groups: Groups) -> Piece:
     """Write each group of shards as one, or as none where nothing is left, without the documents to drop."""
+    if plan.sources[0].context_tokens is not None:
+        return _rewrite_packed(plan, groups)
     order, sha256 = plan.order, plan.sources[0].tokenizer.sha256
     sources = [source for _, group in groups for source in group]
     piece = Piece()
@@ -230,6 +249,23 @@ def rewrite_groups(plan: Plan, groups: Groups) -> Piece:
                 piece.shards += [summary.shard for summary in written]
     except OSError as error:
         raise RunError(f"token set {order.member}: cannot rewrite a shard: {error.strerror or error}") from None
+    return piece
+
+
+def _rewrite_packed(plan: Plan, groups: Groups) -> Piece:
+    """Write each packed shard that holds something to drop anew, under its own name, and link the others."""
+    piece = Piece()
+    posts = map_rows(plan.order.drop).column(0).combine_chunks() if plan.order.drop else pa.array([], pa.string())
+    try:
+        for source in (source for _, group in groups for source in group):
+            target = plan.folder / source.shard.file
+            cut = without(Path(source.path), target, plan.sources[0], posts)
+            piece.shards.append(_link(source, target) if cut.summary is None else cut.summary.shard)
+            piece.dropped += cut.dropped
+            piece.languages.update(cut.languages)
+            piece.times += cut.times
+    except OSError as error:
+        raise RunError(f"token set {plan.order.member}: cannot rewrite a shard: {error.strerror or error}") from None
     return piece
 
 

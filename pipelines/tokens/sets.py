@@ -29,6 +29,7 @@ from schemas.version import VERSION
 
 SETS = "sets"
 MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION = 1
 
 _MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"v(\d{6,})")
@@ -205,7 +206,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a token set; raise ConfigError when the folder is not one or the manifest is damaged."""
     path = folder / MANIFEST_FILE
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{folder}: no {MANIFEST_FILE}: not a token set, or one that was never finished") from None
     except OSError as error:
@@ -214,6 +215,9 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigError(f"{path}: damaged: '{key}': {first['msg']}") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ConfigError(f"{path}: schema_version {manifest.schema_version}: this swarmfeed reads {SCHEMA_VERSION}")
+    return manifest
 
 
 def verify(folder: Path) -> list[str]:

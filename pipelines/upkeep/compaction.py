@@ -116,6 +116,8 @@ def _due_versions(upkeep: Upkeep, member: str) -> list[list[Manifest]]:
     """Return the versions of a member that are to become one, a group for each."""
     by_origin: dict[object, list[Candidate[Manifest]]] = {}
     for manifest in sets.current(upkeep.root, member):
+        if manifest.context_tokens is not None:  # a packed version stands alone
+            continue
         candidate = Candidate(manifest, manifest.tokens, manifest.tokens)
         by_origin.setdefault(origin(manifest), []).append(candidate)
     full = FULL_SHARDS * upkeep.config.tokens.shard_tokens

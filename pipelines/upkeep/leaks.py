@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from filters.kernels.needles import WINDOW, Needles, find_needles
 from filters.kernels.utf8 import utf8_buffers
 from pipelines.deletions import Flags
+from pipelines.tokens.packed import span_rows
 from pipelines.upkeep.receipts import Hasher
 
 CHUNK_BYTES = 16 << 20
@@ -169,7 +170,16 @@ def _nothing(search: Search, path: Path, found: Looked) -> None:
 def _parquet(search: Search, path: Path, found: Looked) -> None:
     with pq.ParquetFile(path) as parquet:
         for group in range(parquet.num_row_groups):
-            search.look_at_table(parquet.read_row_group(group), found)
+            search.look_at_table(_unpacked(parquet.read_row_group(group)), found)
+
+
+def _unpacked(rows: pa.Table) -> pa.Table:
+    """Return the spans of packed sequences as rows, so that whose they are is known; anything else as it is."""
+    tokens = rows.schema.get_field_index("tokens")
+    if not {"tokens", "cu_seqlens", "documents"} <= set(rows.column_names) or not rows.num_rows:
+        return rows
+    context = rows.schema.field(tokens).type.list_size
+    return pa.Table.from_batches([span_rows(rows.combine_chunks().to_batches()[0], context)[0]])
 
 
 def _arrow(search: Search, path: Path, found: Looked) -> None:

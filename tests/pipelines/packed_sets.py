@@ -37,7 +37,7 @@ def documents(sizes: Sequence[int], first: int = 0) -> pa.RecordBatch:
 def add_version(root: Path, member: str = "news", shards: Sequence[int] = (40, 25), **settings: Any) -> Manifest:
     """Write the next version of a member, with about so many sequences in each shard, four in a row group.
 
-    `tokenizer`, `context_tokens` and `first`, the number of the first document, may be set.
+    `tokenizer`, `context_tokens`, `first`, the number of the first document, and the `sizes` of documents may be set.
     """
     tokenizer: Tokenizer = settings.get("tokenizer") or load_tokenizer("default")
     context = settings.get("context_tokens", CONTEXT)
@@ -47,7 +47,8 @@ def add_version(root: Path, member: str = "news", shards: Sequence[int] = (40, 2
         summaries = []
         first = settings.get("first", 0)
         for number, count in enumerate(shards):
-            sizes = np.random.default_rng(first).integers(8, 2 * context // 3, 3 * count).tolist()
+            drawn = np.random.default_rng(first).integers(8, 2 * context // 3, 3 * count).tolist()
+            sizes = settings.get("sizes", drawn)
             summaries += write_packed([documents(sizes, first)], tokenizer, folder, f"{number:06d}", context)
             first += len(sizes)
         origin = sets.Origin("c0ffee", {"toxicity": "aa"}, tokenizer)

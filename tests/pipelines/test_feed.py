@@ -387,6 +387,14 @@ def test_a_version_that_went_and_left_no_heir_is_said(tmp_path: Path) -> None:
         next(iter(again))
 
 
+def test_a_version_that_ranks_agreed_on_and_is_not_there_is_said(tmp_path: Path) -> None:
+    add_version(tmp_path, shards=(2,))
+    feed = TokenFeed(tmp_path, "news", epochs=2, agree=lambda epoch, newest: newest if epoch == 0 else "v000007")
+    with pytest.raises(ConfigError, match="no version v000007"):
+        list(feed)
+    assert feed.state_dict()["epoch"] == 0
+
+
 def test_fsspec_and_pyarrow_file_systems_give_the_same(out: Path) -> None:
     fsspec = pytest.importorskip("fsspec")
     from pyarrow import fs

@@ -198,6 +198,7 @@ def test_a_manifest_that_was_edited_is_found(tokenizer: Tokenizer, tmp_path: Pat
         ("context_tokens", 1024, "not those of a packed shard of 1024"),
         ("group_sequences", 7, "row groups of other than 7"),
         ("context_tokens", None, "not those of a token shard"),
+        ("schema_version", 2, "schema_version 2: this swarmfeed reads 1"),
     ):
         data = json.loads(path.read_text())
         path.write_text(json.dumps(data | {key: value}))
