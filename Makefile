@@ -10,7 +10,6 @@ BENCH := "signatures --at-least-datasketch 50 --at-least-rensa 2" "classifiers -
 
 .PHONY: install demo test check format zip docs clean
 .PHONY: bench bench-stream bench-crashes bench-soak bench-feed bench-value
-.PHONY: install demo test check format bench bench-stream bench-crashes bench-soak bench-feed bench-value zip docs clean
 
 install: .venv/installed
 
