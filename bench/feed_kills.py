@@ -28,7 +28,9 @@ class Kills:
         self._out, self._work = out, work
         self._draw = random.Random(SEED)
         self._processes = multiprocessing.get_context("forkserver")  # it imports what they need once
-        self._processes.set_forkserver_preload(["__main__", "bench.feed_consumer"])
+        self._processes.set_forkserver_preload(
+            ["bench.feed_kills", "bench.side", "pipelines.tokens.packed"]
+        )  # what the main module imports
         self._state: dict[str, Any] | None = None
         self._expected = self._undisturbed()
         self._held: list[list[int]] = []

@@ -44,7 +44,7 @@ from pipelines.tokens.training import train_tokenizer
 ARMS = ("raw", "random", "curated")
 CONTEXT = 512
 SCORED_CHARS = 150_000  # of each held-out set
-LAYERS, HEADS = 4, 4
+LAYERS, HEADS = 4, 2
 Losses = dict[str, dict[str, list[float]]]  # by arm and held-out set, one of each seed
 Model = tuple[Parameters, Shape]
 

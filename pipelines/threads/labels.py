@@ -213,10 +213,16 @@ def _grouped(rows: Columns) -> Columns:
 def _shares(at: Addresses, nodes: Kept, address: int) -> str:
     mine = load(nodes[address])
     turn = mine["turn"]
-    one = np.ones(len(turn), np.int64)
-    rejected = ~mine["keep"] & ~mine["deleted"]
-    rows = {"root": mine["root"], "size": one, "first": mine["micros"], "last": mine["micros"], "rejected": rejected}
-    grouped = _grouped(pick(rows, turn))
+    limits = np.iinfo(np.int64)
+    grouped = _grouped(
+        {  # a repost counts nothing, and asks all the same
+            "root": mine["root"],
+            "size": turn.astype(np.int64),
+            "first": np.where(turn, mine["micros"], limits.max),
+            "last": np.where(turn, mine["micros"], limits.min),
+            "rejected": turn & ~mine["keep"] & ~mine["deleted"],
+        }
+    )
     by = np.full(len(grouped["root"]), address, np.int32)
     return at.send({**grouped, "by": by}, at.of(grouped["root"]))
 
@@ -232,8 +238,4 @@ def _totals(at: Addresses, sent: Sequence[str], address: int) -> str:
 def _measured(at: Addresses, nodes: Kept, said: Sequence[str], address: int) -> str:
     mine, found = load(nodes[address]), answers(said, address)
     place = find(found["key"], mine["root"])
-    known = place >= 0  # a repost that leads nowhere has no turn above it
-    measures = {name: np.zeros(len(place), found[name].dtype) for name in MEASURES}
-    for name, column in measures.items():
-        column[known] = found[name][place[known]]
-    return at.keep({**mine, **measures})
+    return at.keep({**mine, **{name: found[name][place] for name in MEASURES}})

@@ -92,14 +92,16 @@ def find_template(name: str) -> Template:
 def render(turns: pa.Table, template: Template, policy: Policy, max_posts: int = MAX_POSTS) -> pa.RecordBatch:
     """Make the documents of whole conversations, sorted by time and id, schema DOCUMENT.
 
-    `turns` has the columns of TURN, in any order. Raises ValueError over 2 GiB of text: see `write_forest`.
+    `turns` has the columns of TURN, in any order. Raises ValueError over a GiB of text: see `write_forest`.
     """
     if template is Template.POST:
         kept = turns.filter(pc.and_not(turns.column("keep"), turns.column("context"))).combine_chunks()
         return post_documents(kept.to_batches()[0]) if kept.num_rows else NO_DOCUMENT
     links = Links.of(turns)
     batches = list(write_forest(turns, links, plant(turns, links, max_posts), template, policy))
-    return pa.Table.from_batches(batches, DOCUMENT).combine_chunks().to_batches()[0] if batches else NO_DOCUMENT
+    if len(batches) > 1:
+        raise ValueError(f"expected the documents of one batch, got {len(batches)} of a GiB: see write_forest")
+    return batches[0] if batches else NO_DOCUMENT
 
 
 @dataclass(frozen=True)

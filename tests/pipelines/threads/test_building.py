@@ -196,3 +196,12 @@ def test_real_threads(real_data: Path, tmp_path: Path, name: str) -> None:
     paths = render(turns, Template.PATH, Policy()).to_pylist()
     pairs = {pair for row in paths for pair in zip(row["post_ids"][1:], row["post_ids"], strict=False)}
     assert len(links & pairs) > 0.98 * len(links), "but for turns that answer one without a text"
+
+
+def test_a_repost_at_another_address_leads_to_what_it_reposts(tmp_path: Path) -> None:
+    facts: list[dict[str, Any]] = [{"id": "root", "author": "ann", "minute": 0, "text": "a"}]
+    for number in range(20):
+        facts.append({"id": f"repost-{number}", "minute": 1, "text": "", "repost_of": "root"})
+        facts.append({"id": f"reply-{number}", "minute": 2, "text": "b", "reply_to": f"repost-{number}"})
+    (row,) = built(tmp_path, files(tmp_path / "posts", [table(facts)]), ThreadsOrder(addresses=9))
+    assert len(row["post_ids"]) == 21
