@@ -18,8 +18,9 @@ demo: .venv/installed
 	rm -rf $(DEMO)/curated
 	$(BIN)/swarmfeed run $(DEMO)/posts.jsonl.gz --out $(DEMO)/curated
 
+# Two at a time: a test that starts Spark, a broker or a stream waits more than it computes.
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: .venv/installed
 	$(BIN)/ruff check .
