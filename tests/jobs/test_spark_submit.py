@@ -28,7 +28,9 @@ from pipelines.tables import open_table
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 LINES = 3000
-SECONDS = 280
+SECONDS = 560  # both executors compile every kernel first, beside other tests
+pytestmark = pytest.mark.timeout(600)
+
 CUT = ["--set", "input.split_bytes=300000"]  # so that both executors have work
 
 WHERE_CODE_LIES = """
@@ -183,7 +185,6 @@ def test_local_cluster(shipment: Shipment, raw: Path, local: dict[str, Any], tmp
     check(shipment, "local-cluster[2,1,2048]", raw, local, tmp_path / "out")
 
 
-@pytest.mark.timeout(600)
 def test_a_stream_on_a_local_cluster(shipment: Shipment, raw: Path, local: dict[str, Any], tmp_path: Path) -> None:
     job = shipment.job.with_name("curate_stream.py")
     job.write_bytes((ROOT / "jobs" / "curate_stream.py").read_bytes())
