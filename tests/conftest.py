@@ -12,14 +12,24 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from filters import STAGES
+from filters.stage import configure
 from pipelines.session import start
-from schemas.config import SparkConfig
+from pipelines.step import rehearse
+from pipelines.tokens.tokenizer import load_tokenizer
+from schemas.config import Config, SparkConfig
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let tests on real posts find them; they skip, saying so, where the folder is absent."""
     default = Path(__file__).parents[2] / "shared" / "data"
     parser.addoption("--real-data", type=Path, default=default, help="folder with posts/, threads/, labelled/, ...")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the kernels once, before processes that run tests beside each other would all do it."""
+    if getattr(config.option, "numprocesses", None):  # of the process that starts them
+        rehearse(configure(STAGES, {}), load_tokenizer("default"), Config())
 
 
 @pytest.fixture(scope="session")
