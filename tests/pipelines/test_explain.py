@@ -21,7 +21,7 @@ POSTS = [
     {"id": "first", "author_id": "ann", "text": SENTENCE},
     {"id": "copy", "author_id": "bob", "text": SENTENCE},
     {"id": "third", "author_id": "bob", "text": SENTENCE},
-    {"id": "short", "text": "so good"},
+    {"id": "short", "text": "the cat"},
     {"id": "markup", "text": "[bold]Brackets[/bold] [/] are only brackets :smile: to whoever reads the sentence."},
     {"id": "mail", "text": "Please write to jane.doe@example.com when you come home from the mountains."},
     {"id": "sourced", "text": "The river rose 2 metres overnight, said Mayor Olsen: https://www.bbc.co.uk/news/1"},
