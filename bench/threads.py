@@ -150,7 +150,7 @@ def spread(table: pa.Table, template: Template, max_posts: int) -> tuple[float, 
         for part, file in enumerate(files):
             pq.write_table(table.slice(part * size, size), file)
         began = time.process_time()
-        built = build_conversations(in_this_process, files, order, f"{folder}/work")
+        built = build_conversations(in_this_process, files, order, f"{folder}/built")
         seconds = time.process_time() - began
         whole = pa.Table.from_batches([render(turns_of(table), template, order.policy, max_posts)])
         return seconds, read_documents(built).equals(whole)

@@ -11,6 +11,7 @@ NumPy and pyarrow are all it needs: no Spark, no Java. torch and JAX are importe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -232,9 +233,8 @@ class SharedFolder:
         pending = folder / f".{path.name}.{uuid.uuid4().hex}"
         pending.write_text(newest)
         try:
-            os.link(pending, path)  # whole or not at all, and once
-        except FileExistsError:
-            pass
+            with contextlib.suppress(FileExistsError):  # another rank has decided: its word is read below
+                os.link(pending, path)  # whole or not at all, and once
         finally:
             pending.unlink()
         return path.read_text()

@@ -55,6 +55,7 @@ WANTED = {
     "part": np.int64,
     "place": np.int64,
     "speaker": np.int64,
+    "turn": np.bool_,
     "lead": np.bool_,
     "large": np.bool_,
     "middle": np.bool_,
@@ -62,6 +63,7 @@ WANTED = {
     "context": np.bool_,
 }
 """What a posts file is told of each post that it has to bring."""
+TOLD = tuple(name for name in WANTED if name not in ("row", "box", "context"))  # and its box besides
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def _bring(plan: _Plan, wanted: Sequence[str], number: int) -> str | None:
         turns = turns_of(parquet.read(columns=list(READS)))
     turns = turns.take(told.column("row"))
     box = told.column("box").combine_chunks().to_numpy().astype(np.int64)
-    for name in ("root", "parent", "part", "place", "speaker", "lead", "large", "middle", "severed"):
+    for name in TOLD:
         turns = turns.append_column(name, told.column(name))
     turns = turns.set_column(turns.schema.get_field_index("context"), "context", told.column("context"))
     path = new_file(plan.at.folder, "turns")
@@ -269,7 +271,8 @@ def write_box(turns: pa.Table, order: ThreadsOrder) -> Iterator[pa.RecordBatch]:
     small = turns.set_column(
         turns.schema.get_field_index("context"), "context", pc.or_(turns["context"], turns["large"])
     )
-    forest = join_forests(plant(small, links, order.max_posts), _stretches(turns, np.flatnonzero(large)))
+    repost = ~turns.column("turn").combine_chunks().to_numpy(zero_copy_only=False)  # of what may be in another box
+    forest = join_forests(plant(small, links, order.max_posts, repost), _stretches(turns, np.flatnonzero(large)))
     for batch in write_forest(turns, links, forest, order.template, order.policy):
         yield _in_time(batch, order)
 
@@ -277,7 +280,7 @@ def write_box(turns: pa.Table, order: ThreadsOrder) -> Iterator[pa.RecordBatch]:
 def _stretches(turns: pa.Table, rows: Longs) -> Forest:
     """Return the forest of the large conversations' turns, as they were told to the posts files."""
     told = turns.take(pa.array(rows))
-    known = {name: told.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in told.schema.names[-9:]}
+    known = {name: told.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in TOLD}
     order = np.lexsort((known["place"], ~known["lead"], known["part"], known["root"]))
     known = {name: column[order] for name, column in known.items()}
     key = pair_keys(hash_ids(told.column("id"))[order], known["part"])

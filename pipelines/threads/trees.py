@@ -85,14 +85,16 @@ class Forest:
         return np.repeat(self.bounds[:-1], np.diff(self.bounds))
 
 
-def plant(turns: pa.Table, links: Links, most: int) -> Forest:
+def plant(turns: pa.Table, links: Links, most: int, repost: Flags | None = None) -> Forest:
     """Build the trees of whole conversations; cut those of more than `most` turns into stretches of the reading order.
 
-    `turns` has the columns of TURN, in any order.
+    `turns` has the columns of TURN, in any order. `repost` says of each row whether what it reposts is known anywhere;
+    when left out, whether it is among the rows.
     """
     posts = newest_rows(turns, links, np.flatnonzero(~flags(turns.column("context"))))
     row_of = links.row_of(posts)
-    repost = row_of[links.repost] >= 0
+    if repost is None:
+        repost = row_of[links.repost] >= 0
     rows = in_order(turns, posts[~repost[posts]])
     parent, middle = find_parents(links, rows, row_of, repost)
     cut_cycles(parent)

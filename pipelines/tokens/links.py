@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -11,9 +12,8 @@ from pathlib import Path
 def link_file(source: str | Path, target: Path) -> None:
     """Make `target` the same file as `source`; harmless when an earlier attempt did."""
     try:
-        os.link(source, target)
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):  # an earlier attempt of the same task made it
+            os.link(source, target)
     except OSError:  # a file system without links
         pending = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         shutil.copyfile(source, pending)

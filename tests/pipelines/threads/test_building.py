@@ -205,3 +205,15 @@ def test_a_repost_at_another_address_leads_to_what_it_reposts(tmp_path: Path) ->
         facts.append({"id": f"reply-{number}", "minute": 2, "text": "b", "reply_to": f"repost-{number}"})
     (row,) = built(tmp_path, files(tmp_path / "posts", [table(facts)]), ThreadsOrder(addresses=9))
     assert len(row["post_ids"]) == 21
+
+
+def test_a_repost_is_no_turn_though_what_it_reposts_is_left_out(tmp_path: Path) -> None:
+    facts: list[dict[str, Any]] = [
+        {"id": "rejected", "author": "ann", "minute": 0, "text": "a", "keep": False},
+        {"id": "root", "author": "bob", "minute": 1, "text": "b"},
+        {"id": "repost", "author": "cat", "minute": 2, "text": "a", "repost_of": "rejected", "reply_to": "root"},
+        {"id": "reply", "author": "dan", "minute": 3, "text": "d", "reply_to": "repost"},
+    ]
+    order = ThreadsOrder(policy=Policy(OnRejected.DROP_THREAD))
+    (row,) = built(tmp_path, files(tmp_path / "posts", [table(facts)]), order)
+    assert row["post_ids"] == ["root", "reply"]
